@@ -1,0 +1,243 @@
+"""The visible table of algorithms: what can be asked for by name, with its costs and its source.
+
+A new algorithm is a function in `collsim.algorithms` and a line here; your own is one call of
+`register`, and everything (verify, run, sweep, list) works with it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from collsim import formulas
+from collsim.algorithms import naive, ring, tree
+from collsim.collectives import Collective, get_collective
+from collsim.errors import CollsimError, InputError, unknown
+from collsim.formulas import Formula
+from collsim.schedule import Schedule
+from collsim.units import parse_count
+
+Builder = Callable[..., Schedule]
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One line of the table.
+
+    Attributes
+    ----------
+    collective, name : str
+        What it carries out, and what it is called.
+    build : callable
+        ``build(ranks, **options)`` returns the `Schedule`.
+    summary : str
+        One line for people.
+    steps : Formula, optional
+        Number of steps.
+    sent : Formula, optional
+        The most bytes that one rank sends.
+    wire : Formula, optional
+        Bytes of all messages together.
+    time : Formula, optional
+        Seconds under the alpha-beta model, ordered by steps.
+    """
+
+    collective: str
+    name: str
+    build: Builder
+    summary: str = ""
+    steps: Formula | None = None
+    sent: Formula | None = None
+    wire: Formula | None = None
+    time: Formula | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that `build` takes besides the number of ranks, with their defaults."""
+        parameters = list(inspect.signature(self.build).parameters.values())[1:]
+        return {parameter.name: parameter.default for parameter in parameters}
+
+
+def _row(
+    collective: str, name: str, build: Builder, summary: str, steps: str, sent: str, wire: str, time: Formula
+) -> Algorithm:
+    return Algorithm(collective, name, build, summary, Formula(steps), Formula(sent), Formula(wire), time)
+
+
+# fmt: off
+_TABLE = (
+    _row("all_reduce", "naive", naive.all_reduce, "gather to one rank, sum there, send back",
+         "2", "(K-1)*n", "2*(K-1)*n", formulas.NAIVE_ALL_REDUCE),
+    _row("all_reduce", "tree", tree.all_reduce, "binomial reduce, then binomial broadcast",
+         "2*lg(K)", "lg(K)*n", "2*(K-1)*n", formulas.TREE_ALL_REDUCE),
+    _row("all_reduce", "ring", ring.all_reduce, "reduce-scatter round a ring, then all-gather",
+         "2*(K-1)", "2*n*(K-1)/K", "2*(K-1)*n", formulas.RING_ALL_REDUCE),
+)
+# fmt: on
+
+ALGORITHMS: dict[tuple[str, str], Algorithm] = {(row.collective, row.name): row for row in _TABLE}
+
+
+def register(collective: str | Collective, name: str, build: Builder, summary: str = "") -> Algorithm:
+    """Add your own algorithm to the table.
+
+    Parameters
+    ----------
+    collective : str or Collective
+        What it carries out.
+    name : str
+        What to call it; an existing name is replaced.
+    build : callable
+        ``build(ranks, **options)`` returns a `Schedule`.
+    summary : str
+        One line for ``list``; default: the first line of the function's docstring.
+
+    Returns
+    -------
+    Algorithm
+        The new line of the table.
+
+    Raises
+    ------
+    InputError
+        If `build` cannot be called, or the name is empty.
+
+    Examples
+    --------
+    >>> import collsim as cs
+    >>> def exchange(ranks):
+    ...     plan = cs.ScheduleBuilder("all_reduce", ranks)
+    ...     for distance in (1, 2):
+    ...         rank = np.arange(ranks)
+    ...         _ = plan.reduce(step=distance, src=rank, dst=rank ^ distance)
+    ...     return plan.build()
+    >>> import numpy as np
+    >>> _ = cs.register("all_reduce", "exchange", exchange)
+    >>> cs.verify(cs.make_schedule("all_reduce", "exchange", ranks=4))
+    >>> del ALGORITHMS["all_reduce", "exchange"]
+    """
+    if not callable(build):
+        raise InputError(f"an algorithm must be a function (ranks, **options) -> Schedule, got {build!r}")
+    if not name or not isinstance(name, str):
+        raise InputError(f"an algorithm needs a name, got {name!r}")
+    promised = get_collective(collective).name
+    first_line = (inspect.getdoc(build) or "").partition("\n")[0]
+    entry = Algorithm(promised, name, build, summary or first_line)
+    ALGORITHMS[promised, name] = entry
+    return entry
+
+
+def get_algorithm(collective: str | Collective, name: str) -> Algorithm:
+    """Return an algorithm by its name, or from a file.
+
+    Parameters
+    ----------
+    collective : str or Collective
+        What it must carry out.
+    name : str
+        A name in the table, or ``"file.py:function"`` for a function of your own.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or the file or function cannot be had.
+    """
+    promised = get_collective(collective).name
+    file, colon, function = str(name).rpartition(":")
+    if colon and file.endswith(".py"):
+        return Algorithm(promised, name, _function(Path(file), function))
+    found = ALGORITHMS.get((promised, str(name)))
+    if found is None:
+        raise unknown(f"{promised} algorithm", name, [known for owner, known in ALGORITHMS if owner == promised])
+    return found
+
+
+def make_schedule(collective: str | Collective, algorithm: str, ranks: int, **options: Any) -> Schedule:
+    """Return the schedule of an algorithm for a number of ranks.
+
+    Parameters
+    ----------
+    collective : str or Collective
+        For example ``"all_reduce"``.
+    algorithm : str
+        A name that ``collsim list algorithms`` shows, or ``"file.py:function"``.
+    ranks : int
+        Number of ranks, at least 1.
+    **options
+        What the algorithm takes besides, for example ``root=3``.
+
+    Raises
+    ------
+    InputError
+        If a name or an option is not known, or a value is out of range.
+
+    Examples
+    --------
+    >>> make_schedule("all_reduce", "ring", ranks=8)
+    Schedule(all_reduce, ring, ranks=8, chunks=8, steps=14, messages=112)
+    """
+    entry = get_algorithm(collective, algorithm)
+    number = parse_count(ranks, "ranks")
+    try:
+        bound = inspect.signature(entry.build).bind(number, **options)
+    except TypeError:
+        wrong = next((key for key in options if key not in entry.options), None)
+        if wrong is not None:
+            known = ", ".join(f"{key}={default!r}" for key, default in entry.options.items()) or "none"
+            raise InputError(f"algorithm {algorithm!r} has no option {wrong!r} (it takes: {known})") from None
+        missing = [key for key, default in entry.options.items() if default is inspect.Parameter.empty]
+        raise InputError(f"algorithm {algorithm!r} needs the options {', '.join(missing)}") from None
+    bound.apply_defaults()
+    try:
+        schedule = entry.build(*bound.args, **bound.kwargs)
+    except CollsimError:
+        raise
+    except Exception as error:
+        if entry.build.__module__.startswith("collsim."):
+            raise
+        raise InputError(
+            f"algorithm {algorithm!r} failed for {number} ranks: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(schedule, Schedule):
+        raise InputError(f"algorithm {algorithm!r} must return a Schedule, it returned {type(schedule).__name__}")
+    if schedule.collective.name != entry.collective or schedule.ranks != number:
+        raise InputError(
+            f"algorithm {algorithm!r} must return a schedule of {entry.collective} for {number} ranks, "
+            f"it returned {schedule!r}"
+        )
+    given = {key: value for key, value in bound.arguments.items() if key in entry.options}
+    return replace(schedule, algorithm=entry.name, options=given)
+
+
+def load_plugin(path: str | Path) -> Any:
+    """Run a Python file of the user's, which may call `register`, and return it as a module.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or raises.
+    """
+    file = Path(path)
+    spec = importlib.util.spec_from_file_location(f"collsim_plugin_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{str(path)!r} is not a Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    except Exception as error:
+        raise InputError(f"{path}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _function(path: Path, name: str) -> Builder:
+    module = load_plugin(path)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise InputError(f"{path} has no function {name!r}")
+    return function  # type: ignore[no-any-return]

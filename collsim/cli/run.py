@@ -1,0 +1,122 @@
+"""``collsim run``: one simulation."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from collsim.accuracy import CHECKED_DTYPES, check
+from collsim.catalog import make_schedule
+from collsim.cli.options import algorithm_options, network_options, parse_offsets, parse_options, settings
+from collsim.cli.output import print_facts, print_json, progress_bar
+from collsim.errors import InputError
+from collsim.results import Result
+from collsim.simulation import simulate
+from collsim.topology_files import load_topology
+from collsim.units import format_bandwidth, format_size, format_time
+
+
+@click.command(
+    "run",
+    epilog="""\b
+Examples:
+  collsim run all_reduce -a ring -n 8 -s 4GB -t star --bandwidth 10GB/s --latency 5us
+  collsim run all_reduce -a tree -n 8 -s 4GB --alpha 5us --beta 0.1ns --json
+  collsim run all_reduce -a ring -s 64MiB -t nvidia/dgx-a100
+  collsim run all_reduce -a ring -n 8 -s 4MB --alpha 5us --beta 0.1ns --check --dtype float32
+""",
+)
+@click.argument("collective")
+@click.option("-a", "--algorithm", required=True, metavar="NAME", help="See 'collsim list', or file.py:function.")
+@click.option("-n", "--ranks", metavar="K", help="Number of ranks (default: as many as the topology has).")
+@click.option("-s", "--size", required=True, metavar="SIZE", help="Of the whole vector: 4GB, 64MiB, 1000.")
+@click.option("-t", "--topology", metavar="NAME", help="A shape, a machine or a TOML file; see 'collsim list'.")
+@network_options
+@algorithm_options
+@click.option("--offset", "offsets", multiple=True, metavar="RANK=TIME", help="A rank that starts late: 3=1ms.")
+@click.option("--check", "checked", is_flag=True, help="Verify, and move real data to see how exact the result is.")
+@click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    type=click.Choice(CHECKED_DTYPES),
+    help="Of the data that --check moves.",
+)
+@click.option("--seed", default="0", show_default=True, metavar="N", help="Of the data that --check moves.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def command(
+    collective: str,
+    algorithm: str,
+    ranks: str | None,
+    size: str,
+    topology: str | None,
+    bandwidth: str | None,
+    latency: str | None,
+    options: tuple[str, ...],
+    offsets: tuple[str, ...],
+    checked: bool,
+    dtype: str,
+    seed: str,
+    as_json: bool,
+    **shared: Any,
+) -> None:
+    """Simulate one COLLECTIVE and report its time, bandwidth and bounds."""
+    network = None
+    count: Any = ranks
+    if topology is not None:
+        network = load_topology(topology, ranks, bandwidth=bandwidth, latency=latency)  # type: ignore[arg-type]
+        count = network.ranks if ranks is None else ranks
+    elif bandwidth is not None or latency is not None:
+        raise InputError("--bandwidth and --latency need a topology (-t star); without one give --alpha and --beta")
+    if count is None:
+        raise InputError("the number of ranks is missing: give -n, or a topology that has one (-t star:8)")
+    schedule = make_schedule(collective, algorithm, count, **parse_options(options))
+    with progress_bar("simulating", len(schedule)) as progress:
+        result = simulate(
+            schedule,
+            network,
+            size,
+            offsets=parse_offsets(offsets, schedule.ranks),
+            progress=progress,
+            **settings(**shared),
+        )
+    record = result.to_dict()
+    report = None
+    if checked:
+        report = check(schedule, result.nbytes, dtype=dtype, seed=seed)
+        record |= report.to_dict()
+    if as_json:
+        print_json(record)
+    else:
+        _print(result)
+        if report is not None:
+            click.echo()
+            print_facts(report.facts())
+    if report is not None and not report.passed:
+        click.echo(f"collsim: error: {report.fault}", err=True)
+        sys.exit(1)
+
+
+def _print(result: Result) -> None:
+    schedule = result.schedule
+    where = f"on {result.topology}" if result.topology else "without a topology"
+    click.echo(
+        f"{schedule.collective.name} by {schedule.algorithm}: {schedule.ranks} ranks, "
+        f"{format_size(result.nbytes)} {where} (model {result.model}, ordering {result.ordering})\n"
+    )
+    print_facts(
+        {
+            "time": format_time(result.time),
+            "algbw": (format_bandwidth(result.algbw), "size / time"),
+            "busbw": (format_bandwidth(result.busbw), "algbw x the collective's factor: comparable with a link"),
+            "lower bound": (format_time(result.bound.seconds), result.bound.reason),
+            "efficiency": (f"{100 * result.efficiency:.4g} %", "lower bound / time"),
+            "steps": str(schedule.steps),
+            "messages": str(schedule.messages),
+            "on the wire": (format_size(float(result.payload.sum())), "all messages together"),
+            "sent at most": (format_size(float(result.sent_bytes.max(initial=0.0))), "by one rank"),
+            "simulated in": (format_time(result.wall_seconds), f"engine {result.engine}"),
+        }
+    )

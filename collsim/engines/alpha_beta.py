@@ -1,0 +1,41 @@
+"""The alpha-beta model: ports at the ranks, nothing in between.
+
+A message holds its sender's port for n*beta. Its head is at the receiver alpha after it left, and holds
+the receiver's port for n*beta from then on, or from when that port is free; so alone it takes
+alpha + n*beta, and the sender's next message leaves while this one is still under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import simpy
+
+from collsim.engines.instants import Server
+from collsim.engines.timeline import Timeline
+from collsim.graph import MoveGraph
+from collsim.models import AlphaBeta
+
+
+class AlphaBetaNetwork:
+    """Carries messages through one send port and one receive port a rank."""
+
+    def __init__(self, env: simpy.Environment, graph: MoveGraph, model: AlphaBeta, timeline: Timeline) -> None:
+        self.env = env
+        self.graph = graph
+        self.start = timeline.start
+        self.send_ports = [Server(env) for _ in range(graph.ranks)]
+        self.receive_ports = [Server(env) for _ in range(graph.ranks)]
+        alpha, beta = model.costs(graph.src, graph.dst)
+        self.alpha = alpha.tolist()
+        self.busy = (beta * graph.nbytes).tolist()
+
+    def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
+        """Wait until a message has arrived."""
+        busy = self.busy[row]
+        yield from self.send_ports[self.graph.src[row]].turn(row, busy)
+        self.start[row] = self.env.now
+        yield self.env.timeout(self.alpha[row])
+        yield from self.receive_ports[self.graph.dst[row]].turn(row, busy)
+        yield self.env.timeout(busy)

@@ -1,0 +1,41 @@
+"""What every engine returns: when each move was ready, started, arrived and finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from collsim.schedule import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Times of every move in seconds since the start, each of shape (moves,).
+
+    Attributes
+    ----------
+    ready : ndarray
+        All that the move waits for has finished, and its ranks have started.
+    start : ndarray
+        A message leaves (its sender's port, where the model has ports, is its own); work begins.
+    arrive : ndarray
+        The last byte is there; for work, the same as `start`.
+    finish : ndarray
+        The receiver has also reduced it, or the work is done.
+    """
+
+    ready: Floats
+    start: Floats
+    arrive: Floats
+    finish: Floats
+
+    @classmethod
+    def unknown(cls, moves: int) -> Timeline:
+        """Return a timeline with nothing known yet: every time is NaN."""
+        return cls(*(np.full(moves, np.nan) for _ in range(4)))
+
+    @property
+    def end(self) -> float:
+        """When the last move has finished; 0 if there is none."""
+        return float(self.finish.max(initial=0.0))

@@ -1,0 +1,104 @@
+"""Closed forms: what theory says an algorithm costs, as text that can be read and evaluated.
+
+They are oracles for the engines and explanations for people, never a substitute for simulating. The
+letters are those of the literature: K ranks, n bytes of the whole vector, a seconds a message (alpha),
+b seconds a byte (beta), g seconds a reduced byte (gamma); ``lg(K)`` is ``ceil(log2(K))``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from types import CodeType
+from typing import Any
+
+_FUNCTIONS: dict[str, Any] = {
+    "__builtins__": {},
+    "ceil": math.ceil,
+    "lg": lambda number: (int(number) - 1).bit_length(),
+    "log2": math.log2,
+    "max": max,
+    "min": min,
+    "sqrt": math.sqrt,
+}
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An expression in K, n, a, b, g that can be printed and evaluated.
+
+    Attributes
+    ----------
+    text : str
+        The expression, in Python's syntax.
+    source : str
+        Where it comes from: paper or derivation.
+
+    Examples
+    --------
+    >>> round(RING_ALL_REDUCE(ranks=4, nbytes=4e9, alpha=5e-6, beta=1e-10), 9)
+    0.60003
+    >>> print(RING_ALL_REDUCE)
+    2*(K-1)*(a + n/K*b) + (K-1)*n/K*g
+    """
+
+    text: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @cached_property
+    def _code(self) -> CodeType:
+        return compile(self.text, f"<formula {self.text}>", "eval")
+
+    def __call__(
+        self,
+        ranks: int,
+        nbytes: float = 0.0,
+        alpha: float = 0.0,
+        beta: float = 0.0,
+        gamma: float = 0.0,
+    ) -> float:
+        """Evaluate.
+
+        Parameters
+        ----------
+        ranks : int
+            K.
+        nbytes : float
+            n, the size of the whole vector in bytes.
+        alpha, beta, gamma : float
+            Seconds a message, seconds a byte sent, seconds a byte reduced.
+
+        Returns
+        -------
+        float
+            The value; 0 for one rank, which has nothing to do.
+        """
+        if ranks == 1:
+            return 0.0
+        names = {"K": ranks, "n": nbytes, "a": alpha, "b": beta, "g": gamma}
+        return eval(self._code, _FUNCTIONS, names)  # type: ignore[no-any-return]
+
+
+# K-1 whole vectors arrive at the root's port one after another, latencies overlapping; each is added when
+# it is there and the adder is free, so that K-2 times the slower of receiving and adding stands between the
+# first arrival and the last addition. Then the same port sends K-1 vectors.
+NAIVE_ALL_REDUCE = Formula(
+    "2*a + 2*(K-1)*n*b + n*g + (K-2)*max(0, n*g - n*b)",
+    "incast: (K-1) n bytes through the root's receive port, then as many through its send port",
+)
+
+# The root takes part in all lg(K) rounds of either half and never waits in between.
+TREE_ALL_REDUCE = Formula(
+    "lg(K)*(2*a + 2*n*b + n*g)",
+    "Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005, section 4: binomial reduce, then broadcast",
+)
+
+# K-1 steps of n/K bytes to sum, K-1 to spread; every port is busy all the time.
+RING_ALL_REDUCE = Formula(
+    "2*(K-1)*(a + n/K*b) + (K-1)*n/K*g",
+    "Patarasuk and Yuan, JPDC 69(2), 2009, section 3",
+)

@@ -1,0 +1,356 @@
+"""The one noun: a `Schedule` is a collective algorithm written down as a table of moves.
+
+A move is one row: in `step`, `src` sends `count` neighbouring chunks from `chunk` on to `dst` as one
+message, where they replace what is there (COPY) or are combined with it (REDUCE); or a rank computes
+for a while (COMPUTE). This file knows the table and how to write one, not what any algorithm does,
+nor how long anything takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from collsim.collectives import Collective, get_collective
+from collsim.errors import InputError
+from collsim.units import parse_count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+
+class Op(IntEnum):
+    """What a move does to the chunks at its destination."""
+
+    COPY = 0
+    REDUCE = 1
+    COMPUTE = 2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Schedule:
+    """A collective algorithm as data: one row a move, in the order of steps.
+
+    Within a step every move reads the state before the step; moves that write the same chunk at the
+    same rank do so in the order of their rows. Write one with `ScheduleBuilder`; get a known one from
+    `make_schedule`.
+
+    Attributes
+    ----------
+    collective : Collective
+        What it is meant to do.
+    ranks, chunks : int
+        Number of ranks, and of chunks that every rank's buffer is cut into.
+    step, src, dst, chunk, count : ndarray of int32, shape (moves,)
+        The table's columns; `step` does not decrease. A COMPUTE move has ``src == dst``.
+    op : ndarray of int8, shape (moves,)
+        `Op` of each move.
+    seconds : ndarray of float64, shape (moves,)
+        Duration of COMPUTE moves, 0 for the others.
+    after : ndarray of int32, shape (dependencies, 2)
+        Explicit dependencies: in each pair the first row starts after the second has finished, and
+        the second stands further up in the table.
+    algorithm : str
+        Name of what made it.
+    options : mapping
+        The options that it was made with.
+
+    Raises
+    ------
+    InputError
+        If a row is outside the ranks or chunks, sends to itself, or waits for a later row.
+    """
+
+    collective: Collective
+    ranks: int
+    chunks: int
+    step: Ints
+    src: Ints
+    dst: Ints
+    chunk: Ints
+    count: Ints
+    op: NDArray[np.int8]
+    seconds: Floats = field(default_factory=lambda: np.zeros(0))
+    after: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))
+    algorithm: str = "custom"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        moves = len(self.step)
+        if not len(self.seconds):
+            object.__setattr__(self, "seconds", np.zeros(moves))
+        for name, dtype in _COLUMNS.items():
+            object.__setattr__(self, name, _frozen(name, getattr(self, name), dtype, (moves,)))
+        object.__setattr__(self, "after", _frozen("after", self.after, np.int32, (len(self.after), 2)))
+        self._check_rows()
+
+    def _check_rows(self) -> None:
+        compute = self.op == Op.COMPUTE
+        last = self.chunk.astype(np.int64) + self.count
+        rules = (
+            (self.step < 0, "has a negative step"),
+            (np.diff(self.step, prepend=0) < 0, "stands after a row of a later step"),
+            ((self.src < 0) | (self.src >= self.ranks), f"has src outside 0..{self.ranks - 1}"),
+            ((self.dst < 0) | (self.dst >= self.ranks), f"has dst outside 0..{self.ranks - 1}"),
+            ((self.src == self.dst) & ~compute, "sends to itself"),
+            ((self.src != self.dst) & compute, "computes on one rank for another"),
+            ((self.chunk < 0) | (last > self.chunks), f"has chunks outside 0..{self.chunks - 1}"),
+            ((self.count < 1) & ~compute, "moves no chunk (count must be at least 1)"),
+            ((self.op < 0) | (self.op > Op.COMPUTE), "has an unknown op"),
+            (~np.isfinite(self.seconds) | (self.seconds < 0), "has negative or infinite seconds"),
+        )
+        for wrong, what in rules:
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise InputError(f"row {row} {what}: {self.describe(row)}")
+        if len(self.after):
+            later = (self.after[:, 1] >= self.after[:, 0]) | (self.after.min(axis=1) < 0)
+            if later.any() or self.after.max() >= len(self):
+                row, other = self.after[int(np.argmax(later))] if later.any() else self.after.max(axis=0)
+                raise InputError(
+                    f"row {row} waits for row {other}, which does not stand before it: a cycle or a forward "
+                    "dependency can never run (order the rows so that every row comes after those it waits for)"
+                )
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def __repr__(self) -> str:
+        return (
+            f"Schedule({self.collective.name}, {self.algorithm}, ranks={self.ranks}, chunks={self.chunks}, "
+            f"steps={self.steps}, messages={self.messages})"
+        )
+
+    def describe(self, row: int) -> str:
+        """Return one row in words, for messages."""
+        op = int(self.op[row])
+        name = Op(op).name if op in _OPS else str(op)
+        return (
+            f"step {self.step[row]}: {name} of chunk {self.chunk[row]} (count {self.count[row]}) "
+            f"from rank {self.src[row]} to rank {self.dst[row]}"
+        )
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return int(self.step[-1]) + 1 if len(self) else 0
+
+    @property
+    def transfers(self) -> NDArray[np.bool_]:
+        """Which rows are messages, shape (moves,)."""
+        return np.asarray(self.op != Op.COMPUTE)
+
+    @property
+    def messages(self) -> int:
+        """Number of messages."""
+        return int(np.count_nonzero(self.transfers))
+
+    def message_bytes(self, nbytes: int, itemsize: int | None = None) -> Floats:
+        """Return the payload of every row in bytes, shape (moves,).
+
+        Parameters
+        ----------
+        nbytes : int
+            Size of the whole vector in bytes.
+        itemsize : int, optional
+            Bytes of one element: the vector is then cut between elements, as `split` does. By default
+            it is divided evenly, to fractions of a byte, as closed forms do.
+        """
+        if itemsize is None:
+            payload = self.count * float(nbytes) / self.chunks
+        else:
+            if nbytes % itemsize:
+                raise InputError(f"size of {nbytes} bytes is not a whole number of elements of {itemsize} bytes")
+            edges = split(nbytes // itemsize, self.chunks) * float(itemsize)
+            payload = edges[self.chunk + self.count] - edges[self.chunk]
+        return np.where(self.transfers, payload, 0.0)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table of moves as a pandas DataFrame, one row a move."""
+        import pandas as pd
+
+        frame = pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
+        frame["op"] = [Op(op).name for op in self.op]
+        return frame
+
+
+_COLUMNS: dict[str, Any] = {
+    **dict.fromkeys(("step", "src", "dst", "chunk", "count"), np.int32),
+    "op": np.int8,
+    "seconds": np.float64,
+}
+_OPS = frozenset(Op)
+
+
+def _frozen(name: str, values: ArrayLike, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return a column as a read-only array that nobody else can write; one that is so already is kept."""
+    column = np.asarray(values)
+    if column.dtype != dtype or column.flags.writeable:
+        column = column.astype(dtype)
+    if column.shape != shape:
+        raise InputError(f"column {name!r} has shape {column.shape}, expected {shape}")
+    column.flags.writeable = False
+    return column
+
+
+def split(elements: int, chunks: int) -> NDArray[np.int64]:
+    """Return the edges of `chunks` nearly equal parts, as `numpy.array_split` cuts.
+
+    Parameters
+    ----------
+    elements, chunks : int
+        Length of the vector and number of parts; the first ``elements % chunks`` are one longer.
+
+    Returns
+    -------
+    ndarray of int64, shape (chunks + 1,)
+        Part c is ``[edges[c], edges[c + 1])``.
+
+    Examples
+    --------
+    >>> split(10, 4).tolist()
+    [0, 3, 6, 8, 10]
+    """
+    base, longer = divmod(elements, chunks)
+    part = np.arange(chunks + 1, dtype=np.int64)
+    return part * base + np.minimum(part, longer)
+
+
+class ScheduleBuilder:
+    """Writes a schedule, move by move or a whole array of moves at a time.
+
+    Every argument of a move may be a number or an array; arrays are broadcast, one row each. Rows are
+    sorted by step when built, and keep the order in which they were written within a step. Each method
+    returns handles of its rows, for `after` of later ones.
+
+    Parameters
+    ----------
+    collective : str or Collective
+        What the schedule is meant to do.
+    ranks : int
+        Number of ranks.
+    chunks : int
+        Number of chunks of every rank's buffer.
+
+    Examples
+    --------
+    Two ranks exchange their vectors and each adds the other's to its own:
+
+    >>> plan = ScheduleBuilder("all_reduce", ranks=2)
+    >>> _ = plan.reduce(step=0, src=[0, 1], dst=[1, 0])
+    >>> plan.build()
+    Schedule(all_reduce, custom, ranks=2, chunks=1, steps=1, messages=2)
+    """
+
+    def __init__(self, collective: str | Collective, ranks: int, chunks: int = 1) -> None:
+        self.collective = get_collective(collective)
+        self.ranks = parse_count(ranks, "ranks")
+        self.chunks = parse_count(chunks, "chunks")
+        self._parts: list[dict[str, NDArray[Any]]] = []
+        self._after: list[NDArray[np.int64]] = []
+        self._rows = 0
+
+    def copy(
+        self,
+        step: ArrayLike,
+        src: ArrayLike,
+        dst: ArrayLike,
+        chunk: ArrayLike = 0,
+        count: ArrayLike = 1,
+        *,
+        after: Sequence[int] | NDArray[np.int64] = (),
+    ) -> NDArray[np.int64]:
+        """Send chunks that replace those at the destination; `after`: handles of rows to wait for."""
+        return self._add(Op.COPY, step, src, dst, chunk, count, 0.0, after)
+
+    def reduce(
+        self,
+        step: ArrayLike,
+        src: ArrayLike,
+        dst: ArrayLike,
+        chunk: ArrayLike = 0,
+        count: ArrayLike = 1,
+        *,
+        after: Sequence[int] | NDArray[np.int64] = (),
+    ) -> NDArray[np.int64]:
+        """Send chunks that are combined with those at the destination; `after` as for `copy`."""
+        return self._add(Op.REDUCE, step, src, dst, chunk, count, 0.0, after)
+
+    def compute(
+        self,
+        step: ArrayLike,
+        rank: ArrayLike,
+        seconds: ArrayLike,
+        chunk: ArrayLike = 0,
+        count: ArrayLike = 0,
+        *,
+        after: Sequence[int] | NDArray[np.int64] = (),
+    ) -> NDArray[np.int64]:
+        """Keep a rank busy for `seconds`, working on `count` chunks from `chunk` on (values stay as they are)."""
+        return self._add(Op.COMPUTE, step, rank, rank, chunk, count, seconds, after)
+
+    def _add(
+        self,
+        op: Op,
+        step: ArrayLike,
+        src: ArrayLike,
+        dst: ArrayLike,
+        chunk: ArrayLike,
+        count: ArrayLike,
+        seconds: ArrayLike,
+        after: Sequence[int] | NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        columns = [
+            _whole(name, value) for name, value in zip(_INT_COLUMNS, (step, src, dst, chunk, count), strict=True)
+        ]
+        *ints, cost = np.broadcast_arrays(*columns, np.atleast_1d(np.asarray(seconds, dtype=np.float64)))
+        handles = np.arange(self._rows, self._rows + len(cost))
+        self._rows += len(cost)
+        part = dict(zip(_INT_COLUMNS, ints, strict=True))
+        self._parts.append({**part, "op": np.full(len(cost), op, dtype=np.int8), "seconds": cost})
+        earlier = np.asarray(after, dtype=np.int64).ravel()
+        if earlier.size:
+            self._after.append(np.stack([np.repeat(handles, len(earlier)), np.tile(earlier, len(handles))], axis=1))
+        return handles
+
+    def build(self) -> Schedule:
+        """Return the schedule, its rows in the order of steps."""
+        table: dict[str, Any] = {
+            name: np.concatenate([part[name] for part in self._parts]) if self._parts else np.zeros(0, dtype)
+            for name, dtype in _COLUMNS.items()
+        }
+        order = np.argsort(table["step"], kind="stable")
+        after = np.concatenate(self._after) if self._after else np.zeros((0, 2), dtype=np.int64)
+        if after.size:
+            if after.min() < 0 or after.max() >= self._rows:
+                raise InputError(f"'after' names row {after.max()}, but only {self._rows} rows were written")
+            place = np.empty(self._rows, dtype=np.int64)
+            place[order] = np.arange(self._rows)
+            after = place[after]
+        return Schedule(
+            collective=self.collective,
+            ranks=self.ranks,
+            chunks=self.chunks,
+            after=after.astype(np.int32),
+            **{name: column[order] for name, column in table.items()},
+        )
+
+
+_INT_COLUMNS = ("step", "src", "dst", "chunk", "count")
+
+
+def _whole(name: str, value: ArrayLike) -> NDArray[Any]:
+    array = np.atleast_1d(np.asarray(value))
+    if array.dtype.kind not in "iu":
+        if array.size and not (array.dtype.kind == "f" and (array == np.floor(array)).all()):
+            raise InputError(f"{name} must be whole numbers, got {value!r}")
+        array = array.astype(np.int64)
+    return array

@@ -1,0 +1,152 @@
+"""The third verb, and the front door: `simulate` checks what it is given and hands it to an engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from collsim.bounds import lower_bound
+from collsim.engines import choose_engine
+from collsim.errors import InputError, unknown
+from collsim.graph import lower
+from collsim.models import MODELS, AlphaBeta, MaxMin, Model
+from collsim.results import Result
+from collsim.schedule import Floats, Schedule
+from collsim.topology import Topology
+from collsim.topology_files import load_topology
+from collsim.units import Quantity, parse_count, parse_size, parse_time, parse_time_per_byte
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Network = str | PathLike[str] | Topology
+
+
+def simulate(
+    schedule: Schedule,
+    topology: Network | nx.Graph[Any] | nx.DiGraph[Any] | None = None,
+    nbytes: Quantity = 0,
+    *,
+    model: str | None = None,
+    engine: str = "auto",
+    ordering: str = "step",
+    alpha: Quantity | None = None,
+    beta: Quantity | None = None,
+    gamma: Quantity = 0.0,
+    offsets: ArrayLike | None = None,
+    itemsize: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Simulate a schedule on a network.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        What to run.
+    topology : Topology, str, path or networkx graph, optional
+        The network, as `load_topology` takes it. Leave it out to give `alpha` and `beta` instead.
+    nbytes : int or str
+        Size of the whole vector, in bytes or as text (``"64MiB"``).
+    model : {"alpha-beta", "maxmin"}, optional
+        How messages share the network. Default: ``maxmin`` with a topology, else ``alpha-beta``.
+    engine : str
+        ``"auto"`` (the fastest that can do it) or the name of one.
+    ordering : {"step", "dataflow", "explicit"}
+        What a move waits for.
+    alpha, beta : float or str, optional
+        Seconds a message and seconds a byte; only without a topology.
+    gamma : float or str
+        Seconds a byte that a reduction costs its receiver.
+    offsets : array_like of float or str, shape (ranks,), optional
+        When each rank starts, in seconds or as text; default 0.
+    itemsize : int, optional
+        Bytes of one element: messages are then whole elements. Default: the vector is divided evenly,
+        to fractions of a byte, as closed forms do.
+    progress : callable, optional
+        Called as ``progress(finished_moves, moves)`` now and then.
+
+    Returns
+    -------
+    Result
+        With ``.time``, ``.algbw``, ``.busbw``, ``.timeline`` and ``.to_frame()``.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range, a name unknown, the network too small or disconnected, or the
+        engine that was asked for cannot do the job.
+
+    Examples
+    --------
+    >>> import collsim as cs
+    >>> schedule = cs.make_schedule("all_reduce", "ring", ranks=8)
+    >>> cs.simulate(schedule, alpha="5us", beta="0.1ns/B", nbytes="4GB")
+    Result(all_reduce, ring, ranks=8, nbytes=4000000000, time=700.1 ms, busbw=9.999 GB/s)
+    >>> net = cs.star(8, bandwidth="10GB/s", latency="2.5us")
+    >>> round(cs.simulate(schedule, net, nbytes="4GB").time, 9)
+    0.70007
+    """
+    if not isinstance(schedule, Schedule):
+        raise InputError(f"simulate needs a Schedule, got {type(schedule).__name__}")
+    size = parse_size(nbytes)
+    parameters, name = _model(schedule.ranks, topology, model, alpha, beta)
+    starts = None if offsets is None else _offsets(offsets, schedule.ranks)
+    cost = parse_time_per_byte(gamma, "gamma")
+    item = None if itemsize is None else parse_count(itemsize, "itemsize")
+
+    began = time.perf_counter()
+    payload = schedule.message_bytes(size, item)
+    graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts)
+    chosen = choose_engine(engine, graph, parameters)
+    timeline = chosen.run(graph, parameters, progress)
+    return Result(
+        schedule=schedule,
+        nbytes=size,
+        payload=payload,
+        timeline=timeline,
+        topology=name,
+        model=parameters.name,
+        engine=chosen.name,
+        ordering=ordering,
+        bound=lower_bound(schedule.collective, schedule.ranks, size, parameters, gamma=cost, offsets=starts),
+        wall_seconds=time.perf_counter() - began,
+    )
+
+
+def _model(
+    ranks: int,
+    topology: Network | nx.Graph[Any] | nx.DiGraph[Any] | None,
+    model: str | None,
+    alpha: Quantity | None,
+    beta: Quantity | None,
+) -> tuple[Model, str | None]:
+    """Return the model's parameters and the name of the network."""
+    if model is not None and model not in MODELS:
+        raise unknown("model", model, MODELS)
+    if topology is None:
+        if model not in (None, AlphaBeta.name):
+            raise InputError(f"model {model!r} needs a topology, for example 'star:8'")
+        if alpha is None or beta is None:
+            missing = "alpha and beta" if alpha is None and beta is None else "alpha" if alpha is None else "beta"
+            raise InputError(f"no network: give a topology, or alpha and beta ({missing} missing)")
+        return AlphaBeta(parse_time(alpha, "alpha"), parse_time_per_byte(beta)), None
+    if alpha is not None or beta is not None:
+        raise InputError("alpha and beta describe a network without a topology; give either those or a topology")
+    if isinstance(topology, Topology):
+        topology.check_connected(ranks)
+        network = topology
+    else:
+        network = load_topology(topology, ranks)
+    return AlphaBeta(topology=network) if model == AlphaBeta.name else MaxMin(network), network.name
+
+
+def _offsets(offsets: ArrayLike, ranks: int) -> Floats:
+    values = [parse_time(value, "offset") for value in np.atleast_1d(np.asarray(offsets)).ravel().tolist()]
+    if len(values) != ranks:
+        raise InputError(f"offsets must be one for each of the {ranks} ranks, got {len(values)}")
+    return np.array(values)

@@ -1,0 +1,125 @@
+"""Many simulations at once: every combination of the values given, one flat record each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+from collsim.catalog import get_algorithm, make_schedule
+from collsim.collectives import get_collective
+from collsim.errors import InputError
+from collsim.simulation import Network, simulate
+from collsim.topology import Topology
+from collsim.topology_files import load_topology
+from collsim.units import Quantity, parse_count, parse_size
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Record = dict[str, Any]
+
+
+def sweep(
+    collective: str | Iterable[str] = "all_reduce",
+    algorithm: str | Iterable[str] = "ring",
+    ranks: int | Iterable[int] = 8,
+    nbytes: Quantity | Iterable[Quantity] = "1GB",
+    *,
+    topology: Network | nx.Graph[Any] | Iterable[Any] | None = None,
+    bandwidth: Quantity | None = None,
+    latency: Quantity | None = None,
+    executor: Executor | None = None,
+    **settings: Any,
+) -> list[Record]:
+    """Simulate every combination of the values given.
+
+    Parameters
+    ----------
+    collective, algorithm, ranks, nbytes, topology
+        As for `make_schedule` and `simulate`; each one value or several.
+    bandwidth, latency : float or str, optional
+        Of every link, where the topology is a shape.
+    executor : concurrent.futures.Executor, optional
+        Runs the simulations; default: one after the other, here.
+    **settings
+        Passed to `simulate`: ``alpha, beta, gamma, model, ordering, engine, itemsize, offsets``.
+
+    Returns
+    -------
+    list of dict
+        One record a combination, under the names of ``collsim run --json``, the last-named parameter
+        varying fastest. The order does not depend on the executor.
+
+    Raises
+    ------
+    InputError
+        If any value is wrong: all are checked before the first simulation starts.
+
+    Examples
+    --------
+    >>> rows = sweep(algorithm=["ring", "tree"], ranks=[2, 4], nbytes="1MB", alpha="5us", beta="0.1ns/B")
+    >>> [(row["algorithm"], row["ranks"], round(row["time_s"] * 1e6)) for row in rows]
+    [('ring', 2, 110), ('ring', 4, 180), ('tree', 2, 210), ('tree', 4, 420)]
+    """
+    return list(
+        iter_sweep(
+            collective,
+            algorithm,
+            ranks,
+            nbytes,
+            topology=topology,
+            bandwidth=bandwidth,
+            latency=latency,
+            executor=executor,
+            **settings,
+        )
+    )
+
+
+def iter_sweep(
+    collective: str | Iterable[str],
+    algorithm: str | Iterable[str],
+    ranks: int | Iterable[int],
+    nbytes: Quantity | Iterable[Quantity],
+    *,
+    topology: Any = None,
+    bandwidth: Quantity | None = None,
+    latency: Quantity | None = None,
+    executor: Executor | None = None,
+    **settings: Any,
+) -> Iterator[Record]:
+    """Yield the records of `sweep` as they are done, in its order."""
+    points = list(
+        itertools.product(
+            [get_collective(name).name for name in _several(collective)],
+            list(_several(algorithm)),
+            [parse_count(count, "ranks") for count in _several(ranks)],
+            [parse_size(size) for size in _several(nbytes)],
+            list(_several(topology)),
+        )
+    )
+    jobs = []
+    for name, method, count, size, network in points:
+        get_algorithm(name, method)
+        if network is not None:
+            network = load_topology(network, count, bandwidth=bandwidth, latency=latency)
+        elif bandwidth is not None or latency is not None:
+            raise InputError("a bandwidth or a latency needs a topology (without one give alpha and beta)")
+        jobs.append((name, method, count, size, network, settings))
+    if executor is None:
+        return map(_run, jobs)
+    return iter(executor.map(_run, jobs))
+
+
+def _run(job: tuple[str, str, int, int, Topology | None, dict[str, Any]]) -> Record:
+    collective, algorithm, ranks, size, network, settings = job
+    return simulate(make_schedule(collective, algorithm, ranks), network, size, **settings).to_dict()
+
+
+def _several(values: Any) -> Iterable[Any]:
+    """Return one value or several as several; text, a graph and a topology are one value."""
+    if isinstance(values, str | Topology) or hasattr(values, "nodes") or not isinstance(values, Iterable):
+        return [values]
+    return values
