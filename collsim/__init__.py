@@ -2,46 +2,88 @@
 
 One noun, three verbs: a `Schedule` is a collective algorithm as data; `verify` proves what it does,
 `execute` runs it on real vectors, `simulate` says when each of its messages starts and finishes.
+
+>>> import collsim as cs
+>>> schedule = cs.make_schedule("all_reduce", "ring", ranks=4)
+>>> cs.verify(schedule)
+>>> cs.execute(schedule, [[1.0], [2.0], [3.0], [4.0]])[0]
+array([10.])
+>>> cs.simulate(schedule, cs.star(4, bandwidth="10GB/s", latency="5us"), nbytes="4GB")
+Result(all_reduce, ring, ranks=4, nbytes=4000000000, time=600.1 ms, busbw=9.999 GB/s)
 """
 
 from __future__ import annotations
 
-from collsim.catalog import make_schedule, register
-from collsim.collectives import Collective, get_collective
-from collsim.errors import CollsimError, InputError, MissingDependencyError, SimulationError, VerificationError
-from collsim.replay import execute, verify
-from collsim.results import Result
-from collsim.schedule import Op, Schedule, ScheduleBuilder
-from collsim.shapes import full, ring, star
-from collsim.simulation import simulate
-from collsim.sweeps import sweep
-from collsim.topology import Link, Topology
-from collsim.topology_files import load_topology
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collsim.accuracy import check as check
+    from collsim.catalog import make_schedule as make_schedule
+    from collsim.catalog import register as register
+    from collsim.collectives import Collective as Collective
+    from collsim.collectives import get_collective as get_collective
+    from collsim.errors import CollsimError as CollsimError
+    from collsim.errors import InputError as InputError
+    from collsim.errors import MissingDependencyError as MissingDependencyError
+    from collsim.errors import SimulationError as SimulationError
+    from collsim.errors import VerificationError as VerificationError
+    from collsim.replay import execute as execute
+    from collsim.replay import verify as verify
+    from collsim.results import Result as Result
+    from collsim.schedule import Op as Op
+    from collsim.schedule import Schedule as Schedule
+    from collsim.schedule import ScheduleBuilder as ScheduleBuilder
+    from collsim.shapes import full as full
+    from collsim.shapes import ring as ring
+    from collsim.shapes import star as star
+    from collsim.simulation import simulate as simulate
+    from collsim.sweeps import sweep as sweep
+    from collsim.topology import Link as Link
+    from collsim.topology import Topology as Topology
+    from collsim.topology_files import load_topology as load_topology
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Collective",
-    "CollsimError",
-    "InputError",
-    "Link",
-    "MissingDependencyError",
-    "Op",
-    "Result",
-    "Schedule",
-    "ScheduleBuilder",
-    "SimulationError",
-    "Topology",
-    "VerificationError",
-    "execute",
-    "full",
-    "get_collective",
-    "load_topology",
-    "make_schedule",
-    "register",
-    "ring",
-    "simulate",
-    "star",
-    "sweep",
-    "verify",
-]
+# The public names and where they live. They are imported when first used: the command line answers
+# --help, and completes a word, without waiting for numpy.
+_PUBLIC = {
+    "Collective": "collectives",
+    "CollsimError": "errors",
+    "InputError": "errors",
+    "Link": "topology",
+    "MissingDependencyError": "errors",
+    "Op": "schedule",
+    "Result": "results",
+    "Schedule": "schedule",
+    "ScheduleBuilder": "schedule",
+    "SimulationError": "errors",
+    "Topology": "topology",
+    "VerificationError": "errors",
+    "check": "accuracy",
+    "execute": "replay",
+    "full": "shapes",
+    "get_collective": "collectives",
+    "load_topology": "topology_files",
+    "make_schedule": "catalog",
+    "register": "catalog",
+    "ring": "shapes",
+    "simulate": "simulation",
+    "star": "shapes",
+    "sweep": "sweeps",
+    "verify": "replay",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'collsim' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"collsim.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

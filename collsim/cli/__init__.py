@@ -94,7 +94,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         click.echo(error.format_message())
         status = 2
     except click.ClickException as error:
-        status = _fail(error.format_message(), 2)
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "collsim"
+        status = _fail(f"{error.format_message().rstrip('.')} (see '{where} --help')", 2)
     except (VerificationError, SimulationError) as error:
         status = _fail(str(error), 1)
     except CollsimError as error:

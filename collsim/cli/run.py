@@ -66,6 +66,8 @@ def command(
     network = None
     count: Any = ranks
     if topology is not None:
+        if shared["alpha"] is not None or shared["beta"] is not None:
+            raise InputError("--alpha and --beta describe a network without a topology; give either those or -t")
         network = load_topology(topology, ranks, bandwidth=bandwidth, latency=latency)  # type: ignore[arg-type]
         count = network.ranks if ranks is None else ranks
     elif bandwidth is not None or latency is not None:
