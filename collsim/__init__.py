@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collsim.errors import MissingDependencyError as MissingDependencyError
     from collsim.errors import SimulationError as SimulationError
     from collsim.errors import VerificationError as VerificationError
+    from collsim.groups import on_groups as on_groups
     from collsim.replay import execute as execute
     from collsim.replay import verify as verify
     from collsim.results import Result as Result
@@ -66,6 +67,7 @@ _PUBLIC = {
     "get_collective": "collectives",
     "load_topology": "topology_files",
     "make_schedule": "catalog",
+    "on_groups": "groups",
     "register": "catalog",
     "ring": "shapes",
     "simulate": "simulation",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collsim.collectives import ALL_REDUCE, Collective
+from collsim.collectives import Collective
 from collsim.models import AlphaBeta, Model
 from collsim.schedule import Floats
 from collsim.topology import Topology
@@ -63,7 +63,8 @@ def lower_bound(
 
     Examples
     --------
-    >>> lower_bound(ALL_REDUCE, 4, 4e9, AlphaBeta(alpha=5e-6, beta=1e-10)).seconds
+    >>> from collsim.collectives import all_reduce
+    >>> lower_bound(all_reduce(), 4, 4e9, AlphaBeta(alpha=5e-6, beta=1e-10)).seconds
     0.600005
     """
     if ranks == 1:
@@ -72,7 +73,7 @@ def lower_bound(
     starts = np.zeros(ranks) if offsets is None else offsets
     begin, last = float(starts.min()), float(starts.max())
     bounds = [Bound(last + alpha, "the last rank to start is heard of one latency later")]
-    if collective is ALL_REDUCE:
+    if collective.name == "all_reduce":
         total, each = 2 * (ranks - 1) * nbytes, nbytes
         for what, capacity in (("receive", receive), ("send", send)):
             bounds += [

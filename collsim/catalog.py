@@ -1,85 +1,23 @@
-"""The visible table of algorithms: what can be asked for by name, with its costs and its source.
+"""Algorithms by name: `make_schedule`, and `register` for your own.
 
-A new algorithm is a function in `collsim.algorithms` and a line here; your own is one call of
-`register`, and everything (verify, run, sweep, list) works with it.
+Those that come with collsim stand in `collsim.algorithms.table`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collsim import formulas
-from collsim.algorithms import naive, ring, tree
-from collsim.collectives import Collective, get_collective
+from collsim.algorithms.table import TABLE, Algorithm, Builder
+from collsim.collectives import Collective, collective_name
 from collsim.errors import CollsimError, InputError, unknown
-from collsim.formulas import Formula
 from collsim.schedule import Schedule
 from collsim.units import parse_count
 
-Builder = Callable[..., Schedule]
-
-
-@dataclass(frozen=True)
-class Algorithm:
-    """One line of the table.
-
-    Attributes
-    ----------
-    collective, name : str
-        What it carries out, and what it is called.
-    build : callable
-        ``build(ranks, **options)`` returns the `Schedule`.
-    summary : str
-        One line for people.
-    steps : Formula, optional
-        Number of steps.
-    sent : Formula, optional
-        The most bytes that one rank sends.
-    wire : Formula, optional
-        Bytes of all messages together.
-    time : Formula, optional
-        Seconds under the alpha-beta model, ordered by steps.
-    """
-
-    collective: str
-    name: str
-    build: Builder
-    summary: str = ""
-    steps: Formula | None = None
-    sent: Formula | None = None
-    wire: Formula | None = None
-    time: Formula | None = None
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options that `build` takes besides the number of ranks, with their defaults."""
-        parameters = list(inspect.signature(self.build).parameters.values())[1:]
-        return {parameter.name: parameter.default for parameter in parameters}
-
-
-def _row(
-    collective: str, name: str, build: Builder, summary: str, steps: str, sent: str, wire: str, time: Formula
-) -> Algorithm:
-    return Algorithm(collective, name, build, summary, Formula(steps), Formula(sent), Formula(wire), time)
-
-
-# fmt: off
-_TABLE = (
-    _row("all_reduce", "naive", naive.all_reduce, "gather to one rank, sum there, send back",
-         "2", "(K-1)*n", "2*(K-1)*n", formulas.NAIVE_ALL_REDUCE),
-    _row("all_reduce", "tree", tree.all_reduce, "binomial reduce, then binomial broadcast",
-         "2*lg(K)", "lg(K)*n", "2*(K-1)*n", formulas.TREE_ALL_REDUCE),
-    _row("all_reduce", "ring", ring.all_reduce, "reduce-scatter round a ring, then all-gather",
-         "2*(K-1)", "2*n*(K-1)/K", "2*(K-1)*n", formulas.RING_ALL_REDUCE),
-)
-# fmt: on
-
-ALGORITHMS: dict[tuple[str, str], Algorithm] = {(row.collective, row.name): row for row in _TABLE}
+ALGORITHMS: dict[tuple[str, str], Algorithm] = {(row.collective, row.name): row for row in TABLE}
 
 
 def register(collective: str | Collective, name: str, build: Builder, summary: str = "") -> Algorithm:
@@ -124,7 +62,7 @@ def register(collective: str | Collective, name: str, build: Builder, summary: s
         raise InputError(f"an algorithm must be a function (ranks, **options) -> Schedule, got {build!r}")
     if not name or not isinstance(name, str):
         raise InputError(f"an algorithm needs a name, got {name!r}")
-    promised = get_collective(collective).name
+    promised = collective_name(collective)
     first_line = (inspect.getdoc(build) or "").partition("\n")[0]
     entry = Algorithm(promised, name, build, summary or first_line)
     ALGORITHMS[promised, name] = entry
@@ -146,7 +84,7 @@ def get_algorithm(collective: str | Collective, name: str) -> Algorithm:
     InputError
         If there is none of that name, or the file or function cannot be had.
     """
-    promised = get_collective(collective).name
+    promised = collective_name(collective)
     file, colon, function = str(name).rpartition(":")
     if colon and file.endswith(".py"):
         return Algorithm(promised, name, _function(Path(file), function))

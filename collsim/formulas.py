@@ -2,7 +2,8 @@
 
 They are oracles for the engines and explanations for people, never a substitute for simulating. The
 letters are those of the literature: K ranks, n bytes of the whole vector, a seconds a message (alpha),
-b seconds a byte (beta), g seconds a reduced byte (gamma); ``lg(K)`` is ``ceil(log2(K))``.
+b seconds a byte (beta), g seconds a reduced byte (gamma); ``lg(K)`` is ``ceil(log2(K))``, ``p2(K)`` the
+largest power of two not above K; an algorithm's options go by their names.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from typing import Any
 _FUNCTIONS: dict[str, Any] = {
     "__builtins__": {},
     "ceil": math.ceil,
-    "lg": lambda number: (int(number) - 1).bit_length(),
-    "log2": math.log2,
+    "len": len,
+    "lg": lambda number: (int(number) - 1).bit_length(),  # ceil(log2(number))
     "max": max,
     "min": min,
-    "sqrt": math.sqrt,
+    "p2": lambda number: 1 << (int(number).bit_length() - 1),  # the largest power of two not above
+    "popcount": lambda number: int(number).bit_count(),
+    "prod": math.prod,
+    "range": range,
+    "sum": sum,
 }
 
 
@@ -60,6 +65,7 @@ class Formula:
         alpha: float = 0.0,
         beta: float = 0.0,
         gamma: float = 0.0,
+        **options: Any,
     ) -> float:
         """Evaluate.
 
@@ -71,6 +77,8 @@ class Formula:
             n, the size of the whole vector in bytes.
         alpha, beta, gamma : float
             Seconds a message, seconds a byte sent, seconds a byte reduced.
+        **options
+            The algorithm's options, such as ``segments``.
 
         Returns
         -------
@@ -79,8 +87,9 @@ class Formula:
         """
         if ranks == 1:
             return 0.0
-        names = {"K": ranks, "n": nbytes, "a": alpha, "b": beta, "g": gamma}
-        return eval(self._code, _FUNCTIONS, names)  # type: ignore[no-any-return]
+        letters = {"K": ranks, "n": nbytes, "a": alpha, "b": beta, "g": gamma}
+        # One namespace: a generator inside an expression does not see the locals of eval.
+        return eval(self._code, {**_FUNCTIONS, **options, **letters})  # type: ignore[no-any-return]
 
 
 # K-1 whole vectors arrive at the root's port one after another, latencies overlapping; each is added when

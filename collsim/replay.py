@@ -8,17 +8,18 @@ does to it, is the algebra: elements and a numpy ufunc, or contributors and a un
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from collsim.errors import InputError, VerificationError, unknown
-from collsim.schedule import Op, Schedule, split
+from collsim.schedule import Op, Schedule
 
 Array = NDArray[Any]
 Combine = Callable[[Array, Array], Array]
-Check = Callable[[int, Array, Array, Array], None]
+Check = Callable[["_Moves", Array, Array], None]
 
 # Rows are moved in blocks of about this size, so that a step that sends a large vector to many ranks
 # needs no copy of it for each.
@@ -30,7 +31,8 @@ def verify(schedule: Schedule) -> None:
 
     The schedule is replayed on sets of contributions, so the proof holds for every vector, operation
     and network. Refused are: a chunk that ends without a contribution, with one counted twice or with
-    one that does not belong there; a message with a chunk that its sender does not hold; and two moves
+    one that does not belong there; a message with a chunk that its sender does not hold; a REDUCE into a
+    chunk that the receiver does not hold (there is nothing to add to: COPY); and two moves
     of one step that write the same chunk of the same rank when one of them is a COPY, for then only
     their order would decide which lasts.
 
@@ -55,51 +57,66 @@ def verify(schedule: Schedule) -> None:
         ...
     collsim.errors.VerificationError: rank 0, chunk 0 lacks the contribution of rank 1
     """
-    ranks, chunks = schedule.ranks, schedule.chunks
-    words = -(-ranks // 64)
+    ranks, chunks, collective = schedule.ranks, schedule.chunks, schedule.collective
+    brings = np.array([collective.before(ranks, chunks, rank) for rank in range(ranks)])
+    # Contributors are numbered chunk by chunk: where a chunk has one only (all_gather), one bit will do.
+    everyone = bool(brings.all())  # then a contributor's number is its rank
+    number = np.cumsum(brings, axis=0, dtype=np.int32) - 1
+    most = int(number.max(initial=0)) + 1
+    word = np.dtype(np.uint8 if most <= 8 else np.uint64)
+    bits = 8 * word.itemsize
+    words = -(-most // bits)
     # Two bit planes side by side, one bit a contributor: counted at least once, counted more than once.
-    state = np.zeros((ranks, chunks, 2 * words), dtype=np.uint64)
-    own = np.uint64(1) << (np.arange(ranks, dtype=np.uint64) % np.uint64(64))
-    for rank in range(ranks):
-        brings = schedule.collective.before(ranks, chunks, rank)
-        state[rank, brings, rank // 64] = own[rank]
+    state = np.zeros((ranks, chunks, 2 * words), dtype=word)
+    holder, chunk = np.nonzero(brings)
+    which = number[holder, chunk]
+    state[holder, chunk, which // bits] = word.type(1) << (which % bits).astype(word)
 
     def union(here: Array, arriving: Array) -> Array:
         merged = here | arriving
         merged[:, words:] |= here[:, :words] & arriving[:, :words]
         return merged
 
-    def check(step: int, src: Array, chunk: Array, payload: Array) -> None:
-        empty = ~payload.any(axis=1)
-        if empty.any():
-            first = int(np.argmax(empty))
-            raise VerificationError(
-                f"step {step}: rank {src[first]} sends chunk {chunk[first]}, of which it holds nothing",
-                rank=int(src[first]),
-                chunk=int(chunk[first]),
-                step=step,
-            )
+    def check(moves: _Moves, payload: Array, here: Array) -> None:
+        for empty, rank, does in (
+            (~payload.any(axis=1), moves.src, "sends"),
+            (~here.any(axis=1) & ~moves.is_copy, moves.dst, "adds to"),
+        ):
+            if empty.any():
+                first = int(np.argmax(empty))
+                raise VerificationError(
+                    f"step {moves.step}: rank {rank[first]} {does} chunk {moves.chunk[first]}, of which it holds "
+                    f"nothing (rank {moves.src[first]} to rank {moves.dst[first]})",
+                    rank=int(rank[first]),
+                    chunk=int(moves.chunk[first]),
+                    step=moves.step,
+                )
 
     _replay(schedule, state, union, check)
 
     for rank in range(ranks):
-        promised = schedule.collective.after(ranks, chunks, rank)
-        once = _unpack(state[rank, :, :words], ranks)
-        more = _unpack(state[rank, :, words:], ranks)
+        promised = collective.after(ranks, chunks, rank)
+        held = collective.outputs(ranks, chunks, rank)
+        once, more = (_unpack(plane, most) for plane in np.split(state[rank, held], 2, axis=1))
+        if not everyone:
+            whose, may = np.maximum(number[:, held], 0).T, brings[:, held].T
+            once, more = (np.take_along_axis(plane, whose, axis=1) & may for plane in (once, more))
+        if collective.at_least_once:
+            more[:] = False
         wrong = ((once != promised) | more) & promised.any(axis=1, keepdims=True)
         if wrong.any():
-            chunk = int(np.argmax(wrong.any(axis=1)))
+            first = int(np.argmax(wrong.any(axis=1)))
             raise VerificationError(
-                f"rank {rank}, chunk {chunk} {_fault(once[chunk], more[chunk], promised[chunk])}",
+                f"rank {rank}, chunk {held[first]} {_fault(once[first], more[first], promised[first])}",
                 rank=rank,
-                chunk=chunk,
+                chunk=int(held[first]),
             )
 
 
-def _unpack(plane: Array, ranks: int) -> NDArray[np.bool_]:
-    """Return booleans of shape (chunks, ranks) from words of 64 contributors."""
-    octets = np.ascontiguousarray(plane.astype("<u8")).view(np.uint8)
-    return np.unpackbits(octets, axis=1, count=ranks, bitorder="little").astype(bool)
+def _unpack(plane: Array, most: int) -> NDArray[np.bool_]:
+    """Return the bits of words as booleans, shape (chunks, most)."""
+    octets = np.ascontiguousarray(plane.astype(plane.dtype.newbyteorder("<"))).view(np.uint8)
+    return np.unpackbits(octets, axis=1, count=most, bitorder="little").view(np.bool_)
 
 
 def _fault(once: Array, more: Array, promised: Array) -> str:
@@ -131,7 +148,9 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
     Returns
     -------
     ndarray, shape (ranks, elements)
-        The ranks' buffers afterwards, in the dtype of `x`.
+        What every rank ends with, in the dtype of `x`; 0 where the collective promises nothing. Vectors
+        are whole ones, as nccl-tests counts them: in all_gather rank r brings part r of its row, in
+        reduce_scatter it ends with part r. Wider than `x` only if a rank of all_to_allv receives more.
 
     Raises
     ------
@@ -140,7 +159,7 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
 
     Notes
     -----
-    Chunks are cut as `numpy.array_split` does, and reductions into one chunk are carried out in the
+    Vectors are cut as `numpy.array_split` does, and reductions into one chunk are carried out in the
     order of rows, so the same schedule and input give the same bits everywhere.
 
     Examples
@@ -154,17 +173,33 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
     vectors = as_vectors(x, schedule.ranks)
     if op not in REDUCTIONS:
         raise unknown("operation", op, REDUCTIONS)
-    ranks, elements = vectors.shape
-    edges = split(elements, schedule.chunks)
-    # Chunks differ by one element at most: each gets a row of the longest one's width, the last element
-    # of the shorter ones being padding that is never read back.
-    place = np.repeat(np.arange(schedule.chunks), np.diff(edges))
-    within = np.arange(elements) - edges[place]
-    state = np.zeros((ranks, schedule.chunks, -(-elements // schedule.chunks)), dtype=vectors.dtype)
-    state[:, place, within] = vectors
+    ranks, chunks, collective = schedule.ranks, schedule.chunks, schedule.collective
+    sizes = collective.cut(ranks, chunks, vectors.shape[1])
+    # Every chunk gets a row as wide as the longest; what a shorter one does not fill is never read back.
+    state = np.zeros((ranks, chunks, int(sizes.max(initial=0))), dtype=vectors.dtype)
+    for rank in range(ranks):
+        chunk, within, column = _columns(collective.inputs(ranks, chunks, rank), sizes)
+        held = collective.before(ranks, chunks, rank)[chunk]
+        state[rank, chunk[held], within[held]] = vectors[rank, column[held]]
     _replay(schedule, state, REDUCTIONS[op])
-    result: Array = state[:, place, within]
+    places = [_columns(collective.outputs(ranks, chunks, rank), sizes) for rank in range(ranks)]
+    width = max(vectors.shape[1], *(len(column) for _, _, column in places))
+    result: Array = np.zeros((ranks, width), dtype=vectors.dtype)
+    for rank, (chunk, within, column) in enumerate(places):
+        outputs = collective.outputs(ranks, chunks, rank)
+        if not len(outputs) and not len(collective.inputs(ranks, chunks, rank)):
+            result[rank, : vectors.shape[1]] = vectors[rank]  # takes no part
+        promised = collective.after(ranks, chunks, rank).any(axis=1)
+        wanted = np.repeat(promised, sizes[outputs])
+        result[rank, column[wanted]] = state[rank, chunk[wanted], within[wanted]]
     return _divide(result, ranks) if op == "avg" else result
+
+
+def _columns(chunks: Array, sizes: Array) -> tuple[Array, Array, Array]:
+    """Return, for every element of a vector made of `chunks`: its chunk, its place in it, its place in the vector."""
+    lengths = sizes[chunks]
+    column = np.arange(int(lengths.sum()))
+    return np.repeat(chunks, lengths), column - np.repeat(np.cumsum(lengths) - lengths, lengths), column
 
 
 REDUCTIONS: dict[str, Combine] = {
@@ -206,6 +241,20 @@ def _divide(total: Array, ranks: int) -> Array:
     return mean
 
 
+@dataclass(frozen=True)
+class _Moves:
+    """Single chunks that move in one step: one entry a chunk, in the order of rows."""
+
+    step: int
+    src: Array
+    dst: Array
+    chunk: Array
+    is_copy: Array
+
+    def __getitem__(self, some: Array) -> _Moves:
+        return _Moves(self.step, self.src[some], self.dst[some], self.chunk[some], self.is_copy[some])
+
+
 def _replay(schedule: Schedule, state: Array, combine: Combine, check: Check | None = None) -> None:
     """Apply every move of a schedule to `state`, shape (ranks, chunks, width), in place.
 
@@ -222,31 +271,36 @@ def _replay(schedule: Schedule, state: Array, combine: Combine, check: Check | N
 
 def _replay_step(schedule: Schedule, rows: Array, state: Array, combine: Combine, check: Check | None) -> None:
     count = schedule.count[rows]
-    row = np.repeat(rows, count)  # one entry a chunk that moves
-    src, dst = schedule.src[row], schedule.dst[row]
-    chunk = schedule.chunk[row] + np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    is_copy = schedule.op[row] == Op.COPY
-    place = dst.astype(np.int64) * schedule.chunks + chunk
+    row = np.repeat(rows, count)
+    neighbour = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    moves = _Moves(
+        int(schedule.step[rows[0]]),
+        schedule.src[row].astype(np.int64),
+        schedule.dst[row].astype(np.int64),
+        schedule.chunk[row] + neighbour,
+        schedule.op[row] == Op.COPY,
+    )
+    place = moves.dst * schedule.chunks + moves.chunk
     turn = _turns(place)
     contested = turn.any()
     if contested and check is not None:
-        _refuse_races(schedule, row, place, is_copy)
+        _refuse_races(schedule, row, place, moves.is_copy)
 
     # A snapshot of what is sent is needed only where a place is both read and written in this step.
-    source = src.astype(np.int64) * schedule.chunks + chunk
-    snapshot = state[src, chunk] if np.isin(source, place).any() else None
+    source = moves.src * schedule.chunks + moves.chunk
+    snapshot = state[moves.src, moves.chunk] if np.isin(source, place).any() else None
     block = max(1, _BLOCK_BYTES // max(1, state.shape[2] * state.itemsize))
     for current in range(int(turn.max()) + 1):
         now = np.flatnonzero(turn == current) if contested else np.arange(len(row))
         for begin in range(0, len(now), block):
             some = now[begin : begin + block]
-            payload = state[src[some], chunk[some]] if snapshot is None else snapshot[some]
+            part = moves[some]
+            payload = state[part.src, part.chunk] if snapshot is None else snapshot[some]
             if check is not None:
-                check(int(schedule.step[row[0]]), src[some], chunk[some], payload)
-            copies = is_copy[some]
-            put, add = some[copies], some[~copies]
-            state[dst[put], chunk[put]] = payload[copies]
-            state[dst[add], chunk[add]] = combine(state[dst[add], chunk[add]], payload[~copies])
+                check(part, payload, state[part.dst, part.chunk])
+            put, add = part[part.is_copy], part[~part.is_copy]
+            state[put.dst, put.chunk] = payload[part.is_copy]
+            state[add.dst, add.chunk] = combine(state[add.dst, add.chunk], payload[~part.is_copy])
 
 
 def _turns(place: Array) -> Array:

@@ -161,16 +161,21 @@ class Schedule:
         nbytes : int
             Size of the whole vector in bytes.
         itemsize : int, optional
-            Bytes of one element: the vector is then cut between elements, as `split` does. By default
-            it is divided evenly, to fractions of a byte, as closed forms do.
+            Bytes of one element: vectors are then cut between elements, as `Collective.cut` says. By
+            default they are divided as `Collective.shares` says, to fractions of a byte, as closed forms do.
         """
         if itemsize is None:
-            payload = self.count * float(nbytes) / self.chunks
+            shares = self.collective.shares(self.ranks, self.chunks)
+            if (shares == shares[0]).all():
+                # One product, so that a message is to the last bit what a closed form says.
+                payload = self.count * float(nbytes) * shares[0]
+            else:
+                payload = _sums(np.asarray(shares * nbytes, dtype=np.float64), self.chunk, self.count)
         else:
             if nbytes % itemsize:
                 raise InputError(f"size of {nbytes} bytes is not a whole number of elements of {itemsize} bytes")
-            edges = split(nbytes // itemsize, self.chunks) * float(itemsize)
-            payload = edges[self.chunk + self.count] - edges[self.chunk]
+            sizes = self.collective.cut(self.ranks, self.chunks, nbytes // itemsize)
+            payload = _sums(np.asarray(sizes * itemsize, dtype=np.float64), self.chunk, self.count)
         return np.where(self.transfers, payload, 0.0)
 
     def to_frame(self) -> pd.DataFrame:
@@ -190,6 +195,13 @@ _COLUMNS: dict[str, Any] = {
 _OPS = frozenset(Op)
 
 
+def _sums(sizes: Floats, first: Ints, count: Ints) -> Floats:
+    """Return the sizes of `count` neighbours from `first` on, added up."""
+    edges = np.concatenate([[0.0], np.cumsum(sizes)])
+    total: Floats = edges[first + count] - edges[first]
+    return total
+
+
 def _frozen(name: str, values: ArrayLike, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return a column as a read-only array that nobody else can write; one that is so already is kept."""
     column = np.asarray(values)
@@ -199,29 +211,6 @@ def _frozen(name: str, values: ArrayLike, dtype: Any, shape: tuple[int, ...]) ->
         raise InputError(f"column {name!r} has shape {column.shape}, expected {shape}")
     column.flags.writeable = False
     return column
-
-
-def split(elements: int, chunks: int) -> NDArray[np.int64]:
-    """Return the edges of `chunks` nearly equal parts, as `numpy.array_split` cuts.
-
-    Parameters
-    ----------
-    elements, chunks : int
-        Length of the vector and number of parts; the first ``elements % chunks`` are one longer.
-
-    Returns
-    -------
-    ndarray of int64, shape (chunks + 1,)
-        Part c is ``[edges[c], edges[c + 1])``.
-
-    Examples
-    --------
-    >>> split(10, 4).tolist()
-    [0, 3, 6, 8, 10]
-    """
-    base, longer = divmod(elements, chunks)
-    part = np.arange(chunks + 1, dtype=np.int64)
-    return part * base + np.minimum(part, longer)
 
 
 class ScheduleBuilder:

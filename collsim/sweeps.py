@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from collsim.catalog import get_algorithm, make_schedule
-from collsim.collectives import get_collective
+from collsim.collectives import collective_name
 from collsim.errors import InputError
 from collsim.simulation import Network, simulate
 from collsim.topology import Topology
@@ -93,7 +93,7 @@ def iter_sweep(
     """Yield the records of `sweep` as they are done, in its order."""
     points = list(
         itertools.product(
-            [get_collective(name).name for name in _several(collective)],
+            [collective_name(name) for name in _several(collective)],
             list(_several(algorithm)),
             [parse_count(count, "ranks") for count in _several(ranks)],
             [parse_size(size) for size in _several(nbytes)],

@@ -7,6 +7,31 @@ import numpy as np
 from collsim.schedule import Schedule, ScheduleBuilder
 
 
+def all_gather(ranks: int) -> Schedule:
+    """Pass every rank's part round the ring.
+
+    Parameters
+    ----------
+    ranks : int
+        Number of ranks, at least 1.
+
+    Returns
+    -------
+    Schedule
+        ``ranks - 1`` steps in which every rank sends one part to the next rank.
+
+    Examples
+    --------
+    >>> all_gather(4)
+    Schedule(all_gather, custom, ranks=4, chunks=4, steps=3, messages=12)
+    """
+    plan = ScheduleBuilder("all_gather", ranks, chunks=ranks)
+    rank = np.arange(plan.ranks)
+    for t in range(plan.ranks - 1):
+        plan.copy(step=t, src=rank, dst=(rank + 1) % plan.ranks, chunk=(rank - t) % plan.ranks)
+    return plan.build()
+
+
 def all_reduce(ranks: int) -> Schedule:
     """Pass chunks round the ring, summing once round and spreading the sums once more.
 

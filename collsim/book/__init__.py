@@ -78,6 +78,11 @@ def choose_algorithms(names: str | Iterable[str]) -> list[str]:
     return chosen
 
 
+def several(values: int | str | Iterable[int | str]) -> Iterable[int | str]:
+    """Return one number or several as several."""
+    return values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+
+
 def grouped(number: int) -> str:
     """Return a whole number with its digits in groups of three.
 
@@ -90,14 +95,18 @@ def grouped(number: int) -> str:
 
 
 def brief(value: float) -> str:
-    """Return a number with two significant digits, whole from 100 on.
+    """Return a number with two significant digits, whole from 100 on, and three next to 1.
 
     Examples
     --------
-    >>> brief(2.6981), brief(0.2), brief(2728.0), brief(2.93e-14)
-    ('2.7', '0.2', '2728', '2.9e-14')
+    >>> brief(2.6981), brief(0.2), brief(2728.0), brief(2.93e-14), brief(1.006)
+    ('2.7', '0.20', '2728', '2.9e-14', '1.01')
     """
-    return grouped(round(value)) if 99.5 <= abs(value) < 1e15 else f"{value:.2g}"
+    if 99.5 <= abs(value) < 1e15:
+        return grouped(round(value))
+    if 0.95 < abs(value) < 1.05:
+        return f"{value:.2f}"
+    return f"{value:#.2g}".removesuffix(".")
 
 
 def percent(share: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from collsim.book import brief, choose_algorithms, grouped, percent
+from collsim.book import brief, choose_algorithms, grouped, percent, several
 from collsim.book.example_1_1_1 import FEATURES, SEED, Array, gradient_sum, regression, relative_error
 from collsim.catalog import make_schedule
 from collsim.errors import InputError
@@ -152,7 +152,7 @@ def answer(
     >>> plain.relative_error > 0.1, weighted.relative_error < 1e-12
     (True, True)
     """
-    sizes = tuple(parse_count(size, "the size of a shard") for size in shards)
+    sizes = tuple(parse_count(size, "the size of a shard") for size in several(shards))
     if not sizes:
         raise InputError("no shards are given; write the number of examples of each, such as 99000,400,300,200,100")
     width, start = parse_count(features, "features"), parse_count(seed, "seed", minimum=0)
@@ -206,13 +206,13 @@ def explain(figures: ShardFigures) -> list[str]:
     if shards == 1:
         return ["One shard holds all examples: there is nothing to combine."]
     done = (
-        f"{grouped(shards)} workers hold {grouped(figures.examples)} examples and each computes the mean gradient of "
-        f"its own shard; a {figures.algorithm} all-reduce combines them. The gradient of all examples is the "
+        f"The {grouped(shards)} workers hold {grouped(figures.examples)} examples, and each computes the mean "
+        f"gradient of its own shard; a {figures.algorithm} all-reduce combines them. The gradient of all examples is the "
         "reference."
     )
     if figures.equal:
-        return [done, "All shards are of one size, so n_i/N = 1/K: plain and weighted are the same, and only "
-                "rounding is left."]  # fmt: skip
+        same = "All shards are of one size, so n_i/N = 1/K: plain and weighted are the same, and only rounding is left."
+        return [done, same]
     return [done, _why(figures), _cure(figures)]
 
 
@@ -226,7 +226,7 @@ def _why(figures: ShardFigures) -> str:
     return (
         f"The plain average is off by {percent(plain.relative_error)}. It gives every shard the same say, 1/K = "
         f"{percent(1 / shards)}, so an example of a shard of n_i counts 1/(K n_i) where 1/N is right: one in the "
-        f"smallest shard ({grouped(smallest)}) {_times(figures.overweight(smallest))}, one in the largest "
+        f"smallest shard ({grouped(smallest)} examples) {_times(figures.overweight(smallest))}, one in the largest "
         f"({grouped(largest)}) {_times(figures.overweight(largest))}. {who} below the average size "
         f"{'holds' if len(small) == 1 else 'hold'} {held} of the examples and "
         f"{'has' if len(small) == 1 else 'have'} {say} of the say. If the shards are random samples, the plain average "
@@ -261,5 +261,3 @@ def _times(factor: float) -> str:
 
 def _about(number: float) -> str:
     return grouped(round(float(f"{number:.2g}"))) if number >= 10 else brief(number)
-
-

@@ -9,7 +9,7 @@ import click
 
 from collsim.catalog import ALGORITHMS
 from collsim.cli.output import print_json, print_table
-from collsim.collectives import COLLECTIVES
+from collsim.collectives import COLLECTIVES, summary
 from collsim.engines import ENGINES
 from collsim.graph import ORDERINGS
 from collsim.models import MODELS
@@ -29,7 +29,7 @@ def _algorithms() -> Entries:
             "sent": str(entry.sent or ""),
             "time": str(entry.time or ""),
             "options": ", ".join(f"{key}={value}" for key, value in entry.options.items()),
-            "source": entry.time.source if entry.time else "",
+            "source": entry.source,
         }
         for entry in ALGORITHMS.values()
     ]
@@ -43,7 +43,7 @@ def _topologies() -> Entries:
 SECTIONS: dict[str, Callable[[], Entries]] = {
     "algorithms": _algorithms,
     "topologies": _topologies,
-    "collectives": lambda: [{"name": c.name, "summary": c.summary} for c in COLLECTIVES.values()],
+    "collectives": lambda: [{"name": name, "summary": summary(name)} for name in COLLECTIVES],
     "models": lambda: [{"name": name, "summary": summary} for name, summary in MODELS.items()],
     "engines": lambda: [{"name": e.name, "summary": e.summary} for e in ENGINES.values()],
     "orderings": lambda: [{"name": name, "summary": summary} for name, summary in ORDERINGS.items()],
