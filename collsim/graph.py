@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,8 @@ ORDERINGS = {
 class MoveGraph:
     """Moves, and what each of them waits for.
 
-    The nodes of the graph are the moves, numbered as in the schedule's table, followed by `joins`:
+    A move here is a whole message, whatever it is packed from. The nodes of the graph are the moves, in the
+    order of the schedule's table, followed by `joins`:
     nodes that cost nothing and stand for "all of these have finished", so that K moves that wait for K
     others need 2 K edges and not K^2.
 
@@ -54,6 +56,8 @@ class MoveGraph:
         node and one that waits for it. Called once, when an engine first asks.
     step : ndarray of int or None
         The step of every move if "ordered by step" is all that moves wait for; else None.
+    move_of_row : ndarray of int or None
+        The move that each row of the schedule is part of; None if every row is a move of its own.
     """
 
     ranks: int
@@ -65,6 +69,7 @@ class MoveGraph:
     release: Floats
     dependencies: Callable[[], tuple[int, Edges]]
     step: Ints | None = None
+    move_of_row: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.src)
@@ -123,37 +128,48 @@ def lower(
     if ordering not in ORDERINGS:
         raise unknown("ordering", ordering, ORDERINGS)
     starts = np.zeros(schedule.ranks) if offsets is None else offsets
+    work = np.where(schedule.op == Op.REDUCE, gamma * payload, schedule.seconds)
+    head: Any = slice(None)  # the first row of each message
+    if schedule.packed:
+        head = np.flatnonzero(np.diff(schedule.message, prepend=-1))
+        payload, work = np.add.reduceat(payload, head), np.add.reduceat(work, head)
 
     def dependencies() -> tuple[int, Edges]:
         joins, edges = _ORDERINGS[ordering](schedule)
-        return joins, np.concatenate([edges, schedule.after[:, ::-1].astype(np.int64)])
+        explicit = schedule.message[schedule.after[:, ::-1]].astype(np.int64)
+        return joins, np.concatenate([edges, explicit])
 
     return MoveGraph(
         ranks=schedule.ranks,
-        transfer=schedule.transfers,
-        src=schedule.src,
-        dst=schedule.dst,
+        transfer=schedule.transfers[head],
+        src=schedule.src[head],
+        dst=schedule.dst[head],
         nbytes=payload,
-        work=np.where(schedule.op == Op.REDUCE, gamma * payload, schedule.seconds),
-        release=np.maximum(starts[schedule.src], starts[schedule.dst]),
+        work=work,
+        release=np.maximum(starts[schedule.src], starts[schedule.dst])[head],
         dependencies=dependencies,
-        step=schedule.step if ordering == "step" and not len(schedule.after) else None,
+        step=schedule.step[head] if ordering == "step" and not len(schedule.after) else None,
+        move_of_row=schedule.message if schedule.packed else None,
     )
 
 
 def _by_step(schedule: Schedule) -> tuple[int, Edges]:
     """One join for each rank and step: the rank's moves of that step lead to it, those of its next wait for it."""
-    move = np.arange(len(schedule))
-    ends = np.concatenate([schedule.src, schedule.dst[schedule.transfers]]).astype(np.int64)
-    rows = np.concatenate([move, move[schedule.transfers]])
-    visit = ends * schedule.steps + schedule.step[rows]  # a rank in a step, in the order rank, step
+    head = np.flatnonzero(np.diff(schedule.message, prepend=-1))
+    src, dst, step, transfers = (
+        column[head] for column in (schedule.src, schedule.dst, schedule.step, schedule.transfers)
+    )
+    move = np.arange(len(head))
+    ends = np.concatenate([src, dst[transfers]]).astype(np.int64)
+    moves = np.concatenate([move, move[transfers]])
+    visit = ends * schedule.steps + step[moves]  # a rank in a step, in the order rank, step
     visits, which = np.unique(visit, return_inverse=True)
     rank = visits // max(1, schedule.steps)
     has_previous = np.concatenate([[False], rank[1:] == rank[:-1]])[which]
     has_next = np.concatenate([rank[1:] == rank[:-1], [False]])[which]
-    join = len(schedule) + which
-    into = np.stack([rows[has_next], join[has_next]], axis=1)
-    out = np.stack([join[has_previous] - 1, rows[has_previous]], axis=1)
+    join = len(head) + which
+    into = np.stack([moves[has_next], join[has_next]], axis=1)
+    out = np.stack([join[has_previous] - 1, moves[has_previous]], axis=1)
     return len(visits), np.concatenate([into, out])
 
 
@@ -185,7 +201,8 @@ def _by_dataflow(schedule: Schedule) -> tuple[int, Edges]:
             reads_since[place] = []
         for place, rows in reads.items():
             reads_since[place] += rows
-    return 0, np.array(sorted(edges), dtype=np.int64).reshape(-1, 2)
+    by_move = schedule.message[np.array(sorted(edges), dtype=np.int64).reshape(-1, 2)].astype(np.int64)
+    return 0, np.unique(by_move[by_move[:, 0] != by_move[:, 1]], axis=0)
 
 
 def _pairs(rows: list[int]) -> Iterator[tuple[int, int]]:

@@ -73,6 +73,9 @@ def on_groups(schedules: Schedule | Sequence[Schedule], groups: Sequence[Sequenc
     place[order] = np.arange(len(order))
     after = np.concatenate([part.after.astype(np.int64) + first for part, first in zip(parts, first_row, strict=False)])
 
+    messages = np.concatenate([[0], np.cumsum([int(part.message.max(initial=-1)) + 1 for part in parts])])
+    number = np.concatenate([part.message + int(first) for part, first in zip(parts, messages, strict=False)])[order]
+
     def joined(columns: list[NDArray[np.int32]]) -> NDArray[np.int32]:
         return np.concatenate(columns)[order].astype(np.int32)
 
@@ -89,6 +92,7 @@ def on_groups(schedules: Schedule | Sequence[Schedule], groups: Sequence[Sequenc
         count=joined([part.count for part in parts]),
         op=np.concatenate([part.op for part in parts])[order],
         seconds=np.concatenate([part.seconds for part in parts])[order],
+        message=np.cumsum(np.diff(number, prepend=number[:1]) != 0).astype(np.int32),
         after=place[after].astype(np.int32),
         options={**parts[0].options, "groups": [group.tolist() for group in members]},
     )

@@ -175,7 +175,14 @@ def _label_beside(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
             color=colour,
             fontsize=_FONT_SIZE,
             verticalalignment="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.8,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
             annotation_clip=False,
         )
 

@@ -2,7 +2,8 @@
 
 A move is one row: in `step`, `src` sends `count` neighbouring chunks from `chunk` on to `dst` as one
 message, where they replace what is there (COPY) or are combined with it (REDUCE); or a rank computes
-for a while (COMPUTE). This file knows the table and how to write one, not what any algorithm does,
+for a while (COMPUTE). Chunks that are not neighbours can be packed into one message too: several rows
+with one message number. This file knows the table and how to write one, not what any algorithm does,
 nor how long anything takes.
 """
 
@@ -58,6 +59,9 @@ class Schedule:
     after : ndarray of int32, shape (dependencies, 2)
         Explicit dependencies: in each pair the first row starts after the second has finished, and
         the second stands further up in the table.
+    message : ndarray of int32, shape (moves,)
+        Number of the message that each row travels in; rows of one message are neighbours in the table
+        and have the same step, src and dst. Default: every row is a message of its own.
     algorithm : str
         Name of what made it.
     options : mapping
@@ -80,6 +84,7 @@ class Schedule:
     op: NDArray[np.int8]
     seconds: Floats = field(default_factory=lambda: np.zeros(0))
     after: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int32))
+    message: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     algorithm: str = "custom"
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -87,6 +92,8 @@ class Schedule:
         moves = len(self.step)
         if not len(self.seconds):
             object.__setattr__(self, "seconds", np.zeros(moves))
+        if not len(self.message):
+            object.__setattr__(self, "message", np.arange(moves, dtype=np.int32))
         for name, dtype in _COLUMNS.items():
             object.__setattr__(self, name, _frozen(name, getattr(self, name), dtype, (moves,)))
         object.__setattr__(self, "after", _frozen("after", self.after, np.int32, (len(self.after), 2)))
@@ -111,6 +118,16 @@ class Schedule:
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise InputError(f"row {row} {what}: {self.describe(row)}")
+        again = np.diff(self.message) == 0
+        apart = (np.diff(self.message) < 0) | (np.diff(self.message) > 1)
+        for name in ("step", "src", "dst"):
+            apart |= again & (np.diff(getattr(self, name)) != 0)
+        if apart.any() or (len(self) and self.message[0]):
+            row = int(np.argmax(apart)) + 1 if apart.any() else 0
+            raise InputError(
+                f"row {row} has message {self.message[row]}: messages are numbered 0, 1, 2, ... down the table, and "
+                f"the rows of one have the same step, src and dst: {self.describe(row)}"
+            )
         if len(self.after):
             later = (self.after[:, 1] >= self.after[:, 0]) | (self.after.min(axis=1) < 0)
             if later.any() or self.after.max() >= len(self):
@@ -150,8 +167,13 @@ class Schedule:
 
     @property
     def messages(self) -> int:
-        """Number of messages."""
-        return int(np.count_nonzero(self.transfers))
+        """Number of messages: rows that are packed together count once."""
+        return len(np.unique(self.message[self.transfers]))
+
+    @property
+    def packed(self) -> bool:
+        """Whether any message has several rows."""
+        return bool(len(self)) and int(self.message[-1]) + 1 < len(self)
 
     def message_bytes(self, nbytes: int, itemsize: int | None = None) -> Floats:
         """Return the payload of every row in bytes, shape (moves,).
@@ -188,7 +210,7 @@ class Schedule:
 
 
 _COLUMNS: dict[str, Any] = {
-    **dict.fromkeys(("step", "src", "dst", "chunk", "count"), np.int32),
+    **dict.fromkeys(("step", "src", "dst", "chunk", "count", "message"), np.int32),
     "op": np.int8,
     "seconds": np.float64,
 }
@@ -255,10 +277,15 @@ class ScheduleBuilder:
         chunk: ArrayLike = 0,
         count: ArrayLike = 1,
         *,
+        packed: bool = False,
         after: Sequence[int] | NDArray[np.int64] = (),
     ) -> NDArray[np.int64]:
-        """Send chunks that replace those at the destination; `after`: handles of rows to wait for."""
-        return self._add(Op.COPY, step, src, dst, chunk, count, 0.0, after)
+        """Send chunks that replace those at the destination.
+
+        With `packed`, all rows of this call that have the same step, src and dst travel as one message.
+        `after` are handles of rows to wait for.
+        """
+        return self._add(Op.COPY, step, src, dst, chunk, count, 0.0, packed, after)
 
     def reduce(
         self,
@@ -268,10 +295,11 @@ class ScheduleBuilder:
         chunk: ArrayLike = 0,
         count: ArrayLike = 1,
         *,
+        packed: bool = False,
         after: Sequence[int] | NDArray[np.int64] = (),
     ) -> NDArray[np.int64]:
-        """Send chunks that are combined with those at the destination; `after` as for `copy`."""
-        return self._add(Op.REDUCE, step, src, dst, chunk, count, 0.0, after)
+        """Send chunks that are combined with those at the destination; `packed` and `after` as for `copy`."""
+        return self._add(Op.REDUCE, step, src, dst, chunk, count, 0.0, packed, after)
 
     def compute(
         self,
@@ -284,7 +312,7 @@ class ScheduleBuilder:
         after: Sequence[int] | NDArray[np.int64] = (),
     ) -> NDArray[np.int64]:
         """Keep a rank busy for `seconds`, working on `count` chunks from `chunk` on (values stay as they are)."""
-        return self._add(Op.COMPUTE, step, rank, rank, chunk, count, seconds, after)
+        return self._add(Op.COMPUTE, step, rank, rank, chunk, count, seconds, False, after)
 
     def _add(
         self,
@@ -295,6 +323,7 @@ class ScheduleBuilder:
         chunk: ArrayLike,
         count: ArrayLike,
         seconds: ArrayLike,
+        packed: bool,
         after: Sequence[int] | NDArray[np.int64],
     ) -> NDArray[np.int64]:
         columns = [
@@ -304,6 +333,12 @@ class ScheduleBuilder:
         handles = np.arange(self._rows, self._rows + len(cost))
         self._rows += len(cost)
         part = dict(zip(_INT_COLUMNS, ints, strict=True))
+        # A message is known by its first row until the table is built.
+        part["message"] = handles
+        if packed:
+            ends = np.stack(ints[:3], axis=1)
+            _, first, which = np.unique(ends, axis=0, return_index=True, return_inverse=True)
+            part["message"] = handles[first[which]]
         self._parts.append({**part, "op": np.full(len(cost), op, dtype=np.int8), "seconds": cost})
         earlier = np.asarray(after, dtype=np.int64).ravel()
         if earlier.size:
@@ -316,7 +351,7 @@ class ScheduleBuilder:
             name: np.concatenate([part[name] for part in self._parts]) if self._parts else np.zeros(0, dtype)
             for name, dtype in _COLUMNS.items()
         }
-        order = np.argsort(table["step"], kind="stable")
+        order = np.lexsort((table["message"], table["step"]))
         after = np.concatenate(self._after) if self._after else np.zeros((0, 2), dtype=np.int64)
         if after.size:
             if after.min() < 0 or after.max() >= self._rows:
@@ -329,8 +364,14 @@ class ScheduleBuilder:
             ranks=self.ranks,
             chunks=self.chunks,
             after=after.astype(np.int32),
-            **{name: column[order] for name, column in table.items()},
+            **{name: column[order] for name, column in table.items() if name != "message"},
+            message=_renumbered(table["message"][order]),
         )
+
+
+def _renumbered(message: NDArray[Any]) -> Ints:
+    """Return 0, 1, 2, ... for runs of equal numbers."""
+    return np.cumsum(np.diff(message, prepend=message[:1]) != 0).astype(np.int32)
 
 
 _INT_COLUMNS = ("step", "src", "dst", "chunk", "count")

@@ -104,6 +104,8 @@ def simulate(
     graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts)
     chosen = choose_engine(engine, graph, parameters)
     timeline = chosen.run(graph, parameters, progress)
+    if graph.move_of_row is not None:
+        timeline = timeline.at(graph.move_of_row)
     return Result(
         schedule=schedule,
         nbytes=size,

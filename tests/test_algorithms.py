@@ -36,9 +36,8 @@ def make(row: Algorithm, variant: dict[str, Any], ranks: int) -> cs.Schedule:
     options = fit(variant, ranks)
     if row.collective == "all_to_allv":
         options = {**options, "counts": [[(3 * src + 5 * dst) % 4 for dst in range(ranks)] for src in range(ranks)]}
-    elif row.collective.removesuffix("v") in VECTOR_FORMS:
-        if row.collective.endswith("v"):
-            options = {**options, "counts": [(3 * rank + 2) % 5 for rank in range(ranks)]}
+    elif row.collective.removesuffix("v") in VECTOR_FORMS and row.collective.endswith("v"):
+        options = {**options, "counts": [(3 * rank + 2) % 5 for rank in range(ranks)]}
     return cs.make_schedule(row.collective, row.name, ranks, **options)
 
 

@@ -88,10 +88,10 @@ def test_gradient_is_that_of_the_single_machine(gradient: example_1_1_1.Gradient
         assert record.workers_agree
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 7, 13, 64, 1003])
+@pytest.mark.parametrize("workers", [1, 2, 3, 7, 13, 64, 130])
 def test_gradient_for_any_number_of_workers(workers: int) -> None:
-    figures = example_1_1_1.answer(workers, examples=1000, algorithms=["naive", "ring"] if workers > 64 else None)
-    assert figures.largest_shard - figures.smallest_shard == (1000 % workers > 0)
+    figures = example_1_1_1.answer(workers, examples=100)  # some have no example if there are more than 100
+    assert figures.largest_shard - figures.smallest_shard == (100 % workers > 0)
     for record in figures.algorithms:
         assert record.relative_error < 1e-13
         assert record.workers_agree

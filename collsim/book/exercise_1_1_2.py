@@ -207,8 +207,8 @@ def explain(figures: ShardFigures) -> list[str]:
         return ["One shard holds all examples: there is nothing to combine."]
     done = (
         f"The {grouped(shards)} workers hold {grouped(figures.examples)} examples, and each computes the mean "
-        f"gradient of its own shard; a {figures.algorithm} all-reduce combines them. The gradient of all examples is the "
-        "reference."
+        f"gradient of its own shard; a {figures.algorithm} all-reduce combines them. The gradient of all examples is "
+        "the reference."
     )
     if figures.equal:
         same = "All shards are of one size, so n_i/N = 1/K: plain and weighted are the same, and only rounding is left."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collsim.schedule import Floats
+from collsim.schedule import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,10 @@ class Timeline:
     def unknown(cls, moves: int) -> Timeline:
         """Return a timeline with nothing known yet: every time is NaN."""
         return cls(*(np.full(moves, np.nan) for _ in range(4)))
+
+    def at(self, moves: Ints) -> Timeline:
+        """Return the times of `moves`, which may come several times."""
+        return Timeline(self.ready[moves], self.start[moves], self.arrive[moves], self.finish[moves])
 
     @property
     def end(self) -> float:
