@@ -115,10 +115,19 @@ _PLAIN = (
     _row("all_reduce", "ring", ring.all_reduce, "reduce-scatter round a ring, then all-gather",
          "Patarasuk and Yuan, JPDC 69(2), 2009", steps="2*(K-1)", sent="2*n*(K-1)/K", wire="2*(K-1)*n",
          time=formulas.RING_ALL_REDUCE.text),
+    # ---- reduce_scatter
     # ---- all_gather
     _row("all_gather", "ring", ring.all_gather, "pass every part round a ring",
          "Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005", steps="K-1", sent="n*(K-1)/K", wire="(K-1)*n",
          time="(K-1)*(a + n/K*b)"),
+    # ---- broadcast
+    # ---- reduce
+    # ---- gather
+    # ---- scatter
+    # ---- all_to_all
+    # ---- send_recv
+    # ---- scan and exscan
+    # ---- barrier
 )
 # fmt: on
 

@@ -99,14 +99,14 @@ def brief(value: float) -> str:
 
     Examples
     --------
-    >>> brief(2.6981), brief(0.2), brief(2728.0), brief(2.93e-14), brief(1.006)
-    ('2.7', '0.20', '2728', '2.9e-14', '1.01')
+    >>> brief(2.6981), brief(0.2), brief(2728.0), brief(2.93e-14), brief(1.006), brief(0)
+    ('2.7', '0.20', '2728', '2.9e-14', '1.01', '0')
     """
     if 99.5 <= abs(value) < 1e15:
         return grouped(round(value))
     if 0.95 < abs(value) < 1.05:
         return f"{value:.2f}"
-    return f"{value:#.2g}".removesuffix(".")
+    return f"{value:#.2g}".removesuffix(".") if value else "0"
 
 
 def percent(share: float) -> str:
