@@ -9,6 +9,7 @@ nor how long anything takes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from collsim.collectives import Collective, get_collective
 from collsim.errors import InputError
+from collsim.memory import available_bytes, refuse_too_large
 from collsim.units import parse_count
 
 if TYPE_CHECKING:
@@ -268,6 +270,8 @@ class ScheduleBuilder:
         self._parts: list[dict[str, NDArray[Any]]] = []
         self._after: list[NDArray[np.int64]] = []
         self._rows = 0
+        available = available_bytes()
+        self._fits = math.inf if available is None else available // _BYTES_A_ROW
 
     def copy(
         self,
@@ -331,6 +335,12 @@ class ScheduleBuilder:
         ]
         *ints, cost = np.broadcast_arrays(*columns, np.atleast_1d(np.asarray(seconds, dtype=np.float64)))
         handles = np.arange(self._rows, self._rows + len(cost))
+        if self._rows + len(cost) > self._fits:
+            refuse_too_large(
+                (self._rows + len(cost)) * _BYTES_A_ROW,
+                f"a schedule of more than {self._rows + len(cost)} moves",
+                "use fewer ranks or chunks",
+            )
         self._rows += len(cost)
         part = dict(zip(_INT_COLUMNS, ints, strict=True))
         # A message is known by its first row until the table is built.
@@ -373,6 +383,9 @@ def _renumbered(message: NDArray[Any]) -> Ints:
     """Return 0, 1, 2, ... for runs of equal numbers."""
     return np.cumsum(np.diff(message, prepend=message[:1]) != 0).astype(np.int32)
 
+
+# While a schedule is built and put in order, each row is there about three times.
+_BYTES_A_ROW = 150
 
 _INT_COLUMNS = ("step", "src", "dst", "chunk", "count")
 

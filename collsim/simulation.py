@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from os import PathLike
@@ -103,7 +104,10 @@ def simulate(
     payload = schedule.message_bytes(size, item)
     graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts)
     chosen = choose_engine(engine, graph, parameters)
-    timeline = chosen.run(graph, parameters, progress)
+    with np.errstate(over="ignore"):  # said below, in words
+        timeline = chosen.run(graph, parameters, progress)
+    if not math.isfinite(timeline.end):
+        raise InputError("the simulated time is too large for a number: check alpha, beta, gamma, latency and size")
     if graph.move_of_row is not None:
         timeline = timeline.at(graph.move_of_row)
     return Result(

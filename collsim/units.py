@@ -68,6 +68,8 @@ def parse_size(value: Quantity, what: str = "size") -> int:
         raise InputError(f"{what} must not be negative, got {value!r}")
     if size.denominator != 1:
         raise InputError(f"{what} must be a whole number of bytes, got {value!r}")
+    if size >= 2**63:
+        raise InputError(f"{what} must be below 2^63 bytes (about 9 EB), got {value!r}")
     return int(size)
 
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import textwrap
-from collections.abc import Iterable
-
 import click
 
 from collsim.book import EXAMPLES, Entry, brief, grouped
 from collsim.cli import comma_separated
-from collsim.cli.output import print_json, print_table
+from collsim.cli.output import print_json, print_table, print_words
 from collsim.errors import unknown
 from collsim.units import format_time
-
-_WIDTH = 92
-# Blanks at which no line is broken: within 12 500, 300 ms, 73 %, K = 8.
-_UNBROKEN = re.compile(r"(?<=\d) (?=\d{3}\b|[munp]?s\b|[kMGTP]?B\b|%)|(?<=\b[KNd]) (?==)|(?<=\b[KNd] =) ")
 
 
 class NumberedGroup(click.Group):
@@ -30,15 +21,6 @@ class NumberedGroup(click.Group):
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             raise unknown(str(self.name), args[0], self.commands)
         return super().resolve_command(ctx, args)
-
-
-def print_words(paragraphs: Iterable[str]) -> None:
-    """Print paragraphs, each after an empty line, wrapped to the terminal or to a width that is easy to read."""
-    width = min(_WIDTH, max(40, shutil.get_terminal_size((_WIDTH, 24)).columns))
-    for paragraph in paragraphs:
-        joined = _UNBROKEN.sub("\N{NO-BREAK SPACE}", paragraph)
-        lines = textwrap.fill(joined, width, break_on_hyphens=False, break_long_words=False)
-        click.echo("\n" + lines.replace("\N{NO-BREAK SPACE}", " "))
 
 
 def heading(kind: str, entry: Entry) -> str:

@@ -10,8 +10,8 @@ import click
 
 from collsim.book import EXERCISES, brief, grouped, percent
 from collsim.cli import comma_separated
-from collsim.cli.example import NumberedGroup, heading, print_words
-from collsim.cli.output import print_facts, print_json, print_table
+from collsim.cli.example import NumberedGroup, heading
+from collsim.cli.output import print_facts, print_json, print_table, print_words
 from collsim.units import format_bandwidth, format_size, format_time
 
 if TYPE_CHECKING:
