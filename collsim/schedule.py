@@ -187,9 +187,16 @@ class Schedule:
         itemsize : int, optional
             Bytes of one element: vectors are then cut between elements, as `Collective.cut` says. By
             default they are divided as `Collective.shares` says, to fractions of a byte, as closed forms do.
+
+        Raises
+        ------
+        InputError
+            If the size is not a whole number of elements, or not 0 for a collective that moves no data.
         """
+        shares = self.collective.shares(self.ranks, self.chunks)
+        if nbytes and not shares.any():
+            raise InputError(f"{self.collective.name} moves no data: its size must be 0, got {nbytes} bytes")
         if itemsize is None:
-            shares = self.collective.shares(self.ranks, self.chunks)
             if (shares == shares[0]).all():
                 # One product, so that a message is to the last bit what a closed form says.
                 payload = self.count * float(nbytes) * shares[0]
@@ -230,7 +237,13 @@ def _frozen(name: str, values: ArrayLike, dtype: Any, shape: tuple[int, ...]) ->
     """Return a column as a read-only array that nobody else can write; one that is so already is kept."""
     column = np.asarray(values)
     if column.dtype != dtype or column.flags.writeable:
-        column = column.astype(dtype)
+        given = column
+        with np.errstate(invalid="ignore"):  # looked at here
+            column = given.astype(dtype)
+        same = column == given
+        if given.size and not np.all(same | (given != given)):
+            wrong = given[np.argmin(same)]
+            raise InputError(f"column {name!r} must be of type {np.dtype(dtype)}, which cannot hold {wrong!r}")
     if column.shape != shape:
         raise InputError(f"column {name!r} has shape {column.shape}, expected {shape}")
     column.flags.writeable = False

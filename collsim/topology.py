@@ -85,6 +85,12 @@ class Topology:
             ends = [(link.tail, link.head) for link in self.links]
             doubled = next(pair for i, pair in enumerate(ends) if pair in ends[:i])
             raise InputError(f"topology {name!r} has two links from {doubled[0]!r} to {doubled[1]!r}; add them up")
+        for link in self.links:
+            if not (0 < link.bandwidth < math.inf) or not (0 <= link.latency < math.inf):
+                raise InputError(
+                    f"topology {name!r}: a link needs a positive bandwidth and a latency of at least 0, "
+                    f"both finite, got {link}"
+                )
         self._route = route or self._shortest_route
         self._routes: dict[tuple[int, int], tuple[int, ...]] = {}
         self._paths_from: dict[int, dict[Node, list[Node]]] = {}
@@ -212,6 +218,7 @@ class Topology:
             where = f"of edge {tail!r}-{head!r}"
             bandwidth = parse_bandwidth(data["bandwidth"], f"bandwidth {where}")
             latency = parse_time(data["latency"], f"latency {where}")
+            tail, head = (int(node) if _is_rank(node) else node for node in (tail, head))
             links.append(Link(tail, head, bandwidth, latency))
             if not graph.is_directed():
                 links.append(Link(head, tail, bandwidth, latency))

@@ -150,7 +150,9 @@ def _from_file(
             return topology
         _check_keys(table, _LISTED_KEYS, "a file that lists its links")
         _refuse_figures(title, bandwidth, latency)
-        return Topology(title, parse_count(table.get("ranks"), "ranks"), _links(table))
+        topology = Topology(title, parse_count(table.get("ranks"), "ranks"), _links(table))
+        topology.check_connected(wanted or topology.ranks)
+        return topology
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -40,7 +40,7 @@ TIME_UNITS = {
 }
 TIME_PER_BYTE_UNITS = {**TIME_UNITS, **{f"{unit}/B": factor for unit, factor in TIME_UNITS.items()}}
 
-_TEXT = re.compile(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(\S.*?)?\s*")
+_TEXT = re.compile(r"\s*([+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(\S.*?)?\s*")
 
 
 def parse_size(value: Quantity, what: str = "size") -> int:
@@ -93,9 +93,8 @@ def parse_bandwidth(value: Quantity, what: str = "bandwidth") -> float:
     >>> parse_bandwidth("10GB/s"), parse_bandwidth("200Gbit/s")
     (10000000000.0, 25000000000.0)
     """
-    bandwidth = float(
-        _parse(value, what, BANDWIDTH_UNITS, "10GB/s, 10GiB/s, 200Gbit/s or a number of bytes per second")
-    )
+    accepted = "10GB/s, 10GiB/s, 200Gbit/s or a number of bytes per second"
+    bandwidth = _as_float(_parse(value, what, BANDWIDTH_UNITS, accepted), value, what)
     if bandwidth <= 0:
         raise InputError(f"{what} must be positive, got {value!r}")
     return bandwidth
@@ -199,16 +198,23 @@ def _parse(value: Any, what: str, units: dict[str, Fraction], accepted: str) -> 
         return Fraction(match[1].replace("_", "")) * (units[unit] if unit else 1)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise InputError(f"{what} must be a number or text, got {value!r}; write {accepted}")
-    if not math.isfinite(value):
+    if not isinstance(value, numbers.Integral) and not math.isfinite(value):
         raise InputError(f"{what} must be finite, got {value!r}")
-    return Fraction(float(value))
+    return Fraction(int(value)) if isinstance(value, numbers.Integral) else Fraction(float(value))
 
 
 def _parse_nonnegative(value: Quantity, what: str, units: dict[str, Fraction], accepted: str) -> float:
     exact = _parse(value, what, units, accepted)
     if exact < 0:
         raise InputError(f"{what} must not be negative, got {value!r}")
-    return float(exact)
+    return _as_float(exact, value, what)
+
+
+def _as_float(exact: Fraction, value: Any, what: str) -> float:
+    try:
+        return float(exact)
+    except OverflowError:
+        raise InputError(f"{what} is too large: {value!r}") from None
 
 
 def format_time(seconds: float) -> str:

@@ -67,8 +67,12 @@ def with_columns(schedule: cs.Schedule, **columns: Any) -> cs.Schedule:
 
 def with_rows(schedule: cs.Schedule, rows: list[int]) -> cs.Schedule:
     """Return the schedule made of these rows, in this order."""
-    names = ("step", "src", "dst", "chunk", "count", "op", "seconds")
-    return replace(schedule, **{name: getattr(schedule, name)[rows] for name in names})
+    return cs.Schedule(
+        schedule.collective,
+        schedule.ranks,
+        schedule.chunks,
+        *(getattr(schedule, name)[rows] for name in ("step", "src", "dst", "chunk", "count", "op", "seconds")),
+    )
 
 
 def max_min(routes: list[list[int]], bandwidth: list[Fraction]) -> list[Fraction]:

@@ -70,6 +70,8 @@ class Simulation:
         self.network = NETWORKS[type(model)](self.env, graph, model, self.timeline)
         self.processors = [Server(self.env) for _ in range(graph.ranks)]
         self.waits = graph.waits.tolist()
+        # Alarms set at time 0: a delay from any later time could miss the release by a rounding.
+        self.released = {time: self.env.timeout(time) for time in np.unique(graph.release).tolist()}
         self.progress = progress
         self.finished = 0
         for row in range(len(graph)):
@@ -79,8 +81,9 @@ class Simulation:
     def play(self, row: int) -> Generator[simpy.Event, Any, None]:
         """Live the life of a move, from when all that it depends on has finished."""
         env, times = self.env, self.timeline
-        if env.now < self.graph.release[row]:
-            yield env.timeout(self.graph.release[row] - env.now)
+        release = float(self.graph.release[row])
+        if env.now < release:
+            yield self.released[release]
         times.ready[row] = env.now
         if self.graph.transfer[row]:
             yield from self.network.carry(row)

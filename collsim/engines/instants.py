@@ -13,18 +13,24 @@ from typing import Any, NamedTuple
 import simpy
 from simpy.events import NORMAL, EventPriority
 
-_LAST = EventPriority(NORMAL + 1)
+_AFTER_ALL_ROWS = 1 << 62
 
 
 class EndOfInstant(simpy.Event):
-    """An event that is processed at the present time, after all ordinary events of this time."""
+    """An event that is processed at the present time, after all ordinary events of this time.
 
-    def __init__(self, env: simpy.Environment, callback: Callable[[simpy.Event], None]) -> None:
+    Of several, the one for the lowest row comes first, and what it brings about at this same instant is
+    settled before the next: a move only ever waits for moves of lower rows, so none can come too late.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, callback: Callable[[simpy.Event], None], row: int = _AFTER_ALL_ROWS
+    ) -> None:
         super().__init__(env)
         self.callbacks.append(callback)
         self._ok = True
         self._value = None
-        env.schedule(self, _LAST)
+        env.schedule(self, EventPriority(NORMAL + 1 + row))
 
 
 class Customer(NamedTuple):
@@ -51,7 +57,7 @@ class Server:
         """Wait until `row` is served; from then on the server is busy with it for `seconds`."""
         served = self.env.event()
         heapq.heappush(self._queue, Customer(self.env.now, row, seconds, served))
-        EndOfInstant(self.env, self._serve)
+        EndOfInstant(self.env, self._serve, row)
         yield served
 
     def _serve(self, _: simpy.Event) -> None:
@@ -64,4 +70,4 @@ class Server:
     def _release(self, _: simpy.Event) -> None:
         self._busy = False
         if self._queue:
-            EndOfInstant(self.env, self._serve)
+            EndOfInstant(self.env, self._serve, self._queue[0].row)
