@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collsim.replay import execute as execute
     from collsim.replay import verify as verify
     from collsim.results import Result as Result
+    from collsim.rounding import numerics as numerics
     from collsim.schedule import Op as Op
     from collsim.schedule import Schedule as Schedule
     from collsim.schedule import ScheduleBuilder as ScheduleBuilder
@@ -67,6 +68,7 @@ _PUBLIC = {
     "get_collective": "collectives",
     "load_topology": "topology_files",
     "make_schedule": "catalog",
+    "numerics": "rounding",
     "on_groups": "groups",
     "register": "catalog",
     "ring": "shapes",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,11 @@ def make_schedule(collective: str | Collective, algorithm: str, ranks: int, **op
             known = ", ".join(f"{key}={default!r}" for key, default in entry.options.items()) or "none"
             raise InputError(f"algorithm {algorithm!r} has no option {wrong!r} (it takes: {known})") from None
         missing = [key for key, default in entry.options.items() if default is inspect.Parameter.empty]
-        raise InputError(f"algorithm {algorithm!r} needs the options {', '.join(missing)}") from None
+        if missing:
+            raise InputError(f"algorithm {algorithm!r} needs the options {', '.join(missing)}") from None
+        raise InputError(f"algorithm {algorithm!r} must take the number of ranks as its first argument") from None
+    except ValueError:
+        raise InputError(f"algorithm {algorithm!r} is not a function with a signature: {entry.build!r}") from None
     bound.apply_defaults()
     try:
         schedule = entry.build(*bound.args, **bound.kwargs)
@@ -163,11 +168,14 @@ def load_plugin(path: str | Path) -> Any:
     spec = importlib.util.spec_from_file_location(f"collsim_plugin_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise InputError(f"{str(path)!r} is not a Python file (its name must end in .py)")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        file.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # while it runs, too: dataclasses look there
+    try:
+        spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(f"{path}: {type(error).__name__}: {error}") from error
     return module

@@ -104,6 +104,12 @@ class Collective:
     at_least_once: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def __reduce__(self) -> Any:
+        # Functions made on the fly cannot be sent to another process; what made them can.
+        if self.name in COLLECTIVES:
+            return _restore, (self.name, dict(self.options))
+        return super().__reduce__()
+
 
 def all_reduce() -> Collective:
     """Return all_reduce: every rank ends with the reduction of all ranks' vectors."""
@@ -365,6 +371,10 @@ def get_collective(name: str | Collective, **options: Any) -> Collective:
     except TypeError as error:
         raise InputError(f"collective {known!r}: {error}") from None
     return COLLECTIVES[known](**options)
+
+
+def _restore(name: str, options: dict[str, Any]) -> Collective:
+    return COLLECTIVES[name](**options)
 
 
 def summary(name: str) -> str:

@@ -9,14 +9,61 @@ largest power of two not above K; an algorithm's options go by their names.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType
 from typing import Any
 
+from collsim.errors import InputError
+from collsim.units import parse_count
+
+
+def grid(ranks: int, sides: Sequence[int] | int | str | None = None, what: str = "sides") -> tuple[int, ...]:
+    """Return the sides of a grid of ranks: those given, or two that are as nearly equal as can be.
+
+    Parameters
+    ----------
+    ranks : int
+        Number of ranks.
+    sides : sequence of int or str, optional
+        The sides, ``[4, 2]`` or ``"4x2"``, if it is not for us to choose.
+    what : str
+        What they are called in an error.
+
+    Returns
+    -------
+    tuple of int
+        Those chosen: the larger first; one only if the number is prime, or 1.
+
+    Raises
+    ------
+    InputError
+        If a side is not a whole number of at least 1, or their product is not the number of ranks.
+
+    Examples
+    --------
+    >>> grid(32), grid(7), grid(32, "2x4x4")
+    ((8, 4), (7,), (2, 4, 4))
+    """
+    number = parse_count(ranks, "ranks")
+    smaller = next(side for side in range(math.isqrt(number), 0, -1) if number % side == 0)
+    chosen = (number // smaller, smaller) if smaller > 1 else (number,)
+    if sides is None:
+        return chosen
+    given = sides.replace(",", "x").split("x") if isinstance(sides, str) else sides
+    found = tuple(
+        parse_count(side, f"a number in {what}") for side in (given if isinstance(given, Iterable) else [given])
+    )
+    if not found or math.prod(found) != number:
+        raise InputError(f"{what} must be numbers whose product is {number}, such as {list(chosen)}, got {sides!r}")
+    return found
+
+
 _FUNCTIONS: dict[str, Any] = {
     "__builtins__": {},
     "ceil": math.ceil,
+    "grid": grid,
     "len": len,
     "lg": lambda number: (int(number) - 1).bit_length(),  # ceil(log2(number))
     "max": max,

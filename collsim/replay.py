@@ -7,7 +7,8 @@ does to it, is the algebra: elements and a numpy ufunc, or contributors and a un
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,19 +99,31 @@ def verify(schedule: Schedule) -> None:
         promised = collective.after(ranks, chunks, rank)
         held = collective.outputs(ranks, chunks, rank)
         once, more = (_unpack(plane, most) for plane in np.split(state[rank, held], 2, axis=1))
+        promised_by_number = promised
         if not everyone:
-            whose, may = np.maximum(number[:, held], 0).T, brings[:, held].T
-            once, more = (np.take_along_axis(plane, whose, axis=1) & may for plane in (once, more))
+            place, who = np.nonzero(promised)
+            nobody = np.flatnonzero(~brings[who, held[place]])
+            if len(nobody):
+                raise VerificationError(
+                    f"rank {rank}, chunk {held[place[nobody[0]]]} can never hold the contribution of rank "
+                    f"{who[nobody[0]]}, which {collective.name} promises: that rank brings none",
+                    rank=rank,
+                    chunk=int(held[place[nobody[0]]]),
+                )
+            promised_by_number = np.zeros_like(once)
+            promised_by_number[place, number[who, held[place]]] = True
         if collective.at_least_once:
             more[:] = False
-        wrong = ((once != promised) | more) & promised.any(axis=1, keepdims=True)
+        wrong = (((once != promised_by_number) | more).any(axis=1)) & promised.any(axis=1)
         if wrong.any():
-            first = int(np.argmax(wrong.any(axis=1)))
-            raise VerificationError(
-                f"rank {rank}, chunk {held[first]} {_fault(once[first], more[first], promised[first])}",
-                rank=rank,
-                chunk=int(held[first]),
-            )
+            first = int(np.argmax(wrong))
+            at = int(held[first])
+            contributors = np.flatnonzero(brings[:, at])
+            once_by_rank, more_by_rank = np.zeros(ranks, dtype=bool), np.zeros(ranks, dtype=bool)
+            once_by_rank[contributors] = once[first, number[contributors, at]]
+            more_by_rank[contributors] = more[first, number[contributors, at]]
+            fault = _fault(once_by_rank, more_by_rank, promised[first])
+            raise VerificationError(f"rank {rank}, chunk {at} {fault}", rank=rank, chunk=at)
 
 
 def _unpack(plane: Array, most: int) -> NDArray[np.bool_]:
@@ -178,28 +191,31 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
     # Every chunk gets a row as wide as the longest; what a shorter one does not fill is never read back.
     state = np.zeros((ranks, chunks, int(sizes.max(initial=0))), dtype=vectors.dtype)
     for rank in range(ranks):
-        chunk, within, column = _columns(collective.inputs(ranks, chunks, rank), sizes)
-        held = collective.before(ranks, chunks, rank)[chunk]
-        state[rank, chunk[held], within[held]] = vectors[rank, column[held]]
+        inputs = collective.inputs(ranks, chunks, rank)
+        for columns, part in _runs(inputs, sizes):
+            state[rank, part, : sizes[part[0]]] = vectors[rank, columns].reshape(len(part), -1)
+        state[rank, ~collective.before(ranks, chunks, rank)] = 0
     _replay(schedule, state, REDUCTIONS[op])
-    places = [_columns(collective.outputs(ranks, chunks, rank), sizes) for rank in range(ranks)]
-    width = max(vectors.shape[1], *(len(column) for _, _, column in places))
+    width = max([vectors.shape[1], *(int(sizes[collective.outputs(ranks, chunks, r)].sum()) for r in range(ranks))])
     result: Array = np.zeros((ranks, width), dtype=vectors.dtype)
-    for rank, (chunk, within, column) in enumerate(places):
+    for rank in range(ranks):
         outputs = collective.outputs(ranks, chunks, rank)
         if not len(outputs) and not len(collective.inputs(ranks, chunks, rank)):
             result[rank, : vectors.shape[1]] = vectors[rank]  # takes no part
-        promised = collective.after(ranks, chunks, rank).any(axis=1)
-        wanted = np.repeat(promised, sizes[outputs])
-        result[rank, column[wanted]] = state[rank, chunk[wanted], within[wanted]]
+        state[rank, outputs[~collective.after(ranks, chunks, rank).any(axis=1)]] = 0
+        for columns, part in _runs(outputs, sizes):
+            result[rank, columns] = state[rank, part, : sizes[part[0]]].ravel()
     return _divide(result, ranks) if op == "avg" else result
 
 
-def _columns(chunks: Array, sizes: Array) -> tuple[Array, Array, Array]:
-    """Return, for every element of a vector made of `chunks`: its chunk, its place in it, its place in the vector."""
+def _runs(chunks: Array, sizes: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield the parts of a vector made of `chunks` that have one size: their columns, and the chunks."""
     lengths = sizes[chunks]
-    column = np.arange(int(lengths.sum()))
-    return np.repeat(chunks, lengths), column - np.repeat(np.cumsum(lengths) - lengths, lengths), column
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    bounds = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1))
+    for begin, end in itertools.pairwise(bounds.tolist()):
+        if lengths[begin]:
+            yield slice(int(edges[begin]), int(edges[end])), chunks[begin:end]
 
 
 REDUCTIONS: dict[str, Combine] = {

@@ -40,6 +40,8 @@ class Result:
         The largest lower bound that is known to hold, and why.
     wall_seconds : float
         How long the simulation itself took.
+    last_start : float
+        When the last rank started, in seconds.
     """
 
     schedule: Schedule
@@ -52,6 +54,7 @@ class Result:
     ordering: str
     bound: Bound
     wall_seconds: float
+    last_start: float = 0.0
 
     def __repr__(self) -> str:
         return (
@@ -62,7 +65,7 @@ class Result:
     @property
     def time(self) -> float:
         """Seconds from the start until the last rank has finished."""
-        return self.timeline.end
+        return max(self.timeline.end, self.last_start)
 
     @property
     def algbw(self) -> float:

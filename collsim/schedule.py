@@ -102,6 +102,10 @@ class Schedule:
         self._check_rows()
 
     def _check_rows(self) -> None:
+        root = self.collective.options.get("root", 0)
+        if root >= self.ranks:
+            # Otherwise nobody would be promised anything, and anything would keep the promise.
+            raise InputError(f"root of {self.collective.name} must be one of 0..{self.ranks - 1}, got {root}")
         compute = self.op == Op.COMPUTE
         last = self.chunk.astype(np.int64) + self.count
         rules = (
@@ -113,6 +117,7 @@ class Schedule:
             ((self.src != self.dst) & compute, "computes on one rank for another"),
             ((self.chunk < 0) | (last > self.chunks), f"has chunks outside 0..{self.chunks - 1}"),
             ((self.count < 1) & ~compute, "moves no chunk (count must be at least 1)"),
+            (self.count < 0, "has a negative count"),
             ((self.op < 0) | (self.op > Op.COMPUTE), "has an unknown op"),
             (~np.isfinite(self.seconds) | (self.seconds < 0), "has negative or infinite seconds"),
         )
@@ -194,7 +199,7 @@ class Schedule:
             If the size is not a whole number of elements, or not 0 for a collective that moves no data.
         """
         shares = self.collective.shares(self.ranks, self.chunks)
-        if nbytes and not shares.any():
+        if nbytes and self.ranks > 1 and not shares.any():
             raise InputError(f"{self.collective.name} moves no data: its size must be 0, got {nbytes} bytes")
         if itemsize is None:
             if (shares == shares[0]).all():
@@ -346,7 +351,13 @@ class ScheduleBuilder:
         columns = [
             _whole(name, value) for name, value in zip(_INT_COLUMNS, (step, src, dst, chunk, count), strict=True)
         ]
-        *ints, cost = np.broadcast_arrays(*columns, np.atleast_1d(np.asarray(seconds, dtype=np.float64)))
+        columns.append(np.atleast_1d(np.asarray(seconds, dtype=np.float64)))
+        try:
+            *ints, cost = np.broadcast_arrays(*columns)
+        except ValueError:
+            named = zip((*_INT_COLUMNS, "seconds"), columns, strict=True)
+            shapes = ", ".join(f"{name} {len(column)}" for name, column in named if len(column) > 1)
+            raise InputError(f"the arrays of a move must have the same length, got {shapes}") from None
         handles = np.arange(self._rows, self._rows + len(cost))
         if self._rows + len(cost) > self._fits:
             refuse_too_large(
@@ -378,7 +389,8 @@ class ScheduleBuilder:
         after = np.concatenate(self._after) if self._after else np.zeros((0, 2), dtype=np.int64)
         if after.size:
             if after.min() < 0 or after.max() >= self._rows:
-                raise InputError(f"'after' names row {after.max()}, but only {self._rows} rows were written")
+                wrong = after.min() if after.min() < 0 else after.max()
+                raise InputError(f"'after' names row {wrong}, but the rows written are 0..{self._rows - 1}")
             place = np.empty(self._rows, dtype=np.int64)
             place[order] = np.arange(self._rows)
             after = place[after]

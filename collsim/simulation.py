@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from collsim.bounds import lower_bound
-from collsim.engines import choose_engine
+from collsim.engines import ENGINES, choose_engine
 from collsim.errors import InputError, unknown
-from collsim.graph import lower
+from collsim.graph import ORDERINGS, lower
 from collsim.models import MODELS, AlphaBeta, MaxMin, Model
 from collsim.results import Result
 from collsim.schedule import Floats, Schedule
@@ -95,10 +95,8 @@ def simulate(
     if not isinstance(schedule, Schedule):
         raise InputError(f"simulate needs a Schedule, got {type(schedule).__name__}")
     size = parse_size(nbytes)
-    parameters, name = _model(schedule.ranks, topology, model, alpha, beta)
-    starts = None if offsets is None else _offsets(offsets, schedule.ranks)
-    cost = parse_time_per_byte(gamma, "gamma")
-    item = None if itemsize is None else parse_count(itemsize, "itemsize")
+    parameters, name = choose_model(schedule.ranks, topology, model, alpha, beta)
+    starts, cost, item = check_settings(schedule.ranks, size, ordering, engine, gamma, offsets, itemsize)
 
     began = time.perf_counter()
     payload = schedule.message_bytes(size, item)
@@ -121,10 +119,32 @@ def simulate(
         ordering=ordering,
         bound=lower_bound(schedule.collective, schedule.ranks, size, parameters, gamma=cost, offsets=starts),
         wall_seconds=time.perf_counter() - began,
+        last_start=0.0 if starts is None else float(starts.max()),
     )
 
 
-def _model(
+def check_settings(
+    ranks: int,
+    size: int,
+    ordering: str = "step",
+    engine: str = "auto",
+    gamma: Quantity = 0.0,
+    offsets: ArrayLike | None = None,
+    itemsize: int | None = None,
+) -> tuple[Floats | None, float, int | None]:
+    """Return offsets (seconds), gamma (seconds a byte) and itemsize (bytes), or raise an `InputError`."""
+    if ordering not in ORDERINGS:
+        raise unknown("ordering", ordering, ORDERINGS)
+    if engine not in ("auto", *ENGINES):
+        raise unknown("engine", engine, ["auto", *ENGINES])
+    item = None if itemsize is None else parse_count(itemsize, "itemsize")
+    if item is not None and size % item:
+        raise InputError(f"size of {size} bytes is not a whole number of elements of {item} bytes")
+    starts = None if offsets is None else _offsets(offsets, ranks)
+    return starts, parse_time_per_byte(gamma, "gamma"), item
+
+
+def choose_model(
     ranks: int,
     topology: Network | nx.Graph[Any] | nx.DiGraph[Any] | None,
     model: str | None,
@@ -151,8 +171,8 @@ def _model(
     return AlphaBeta(topology=network) if model == AlphaBeta.name else MaxMin(network), network.name
 
 
-def _offsets(offsets: ArrayLike, ranks: int) -> Floats:
-    values = [parse_time(value, "offset") for value in np.atleast_1d(np.asarray(offsets)).ravel().tolist()]
+def _offsets(offsets: Any, ranks: int) -> Floats:
+    values = list(offsets) if isinstance(offsets, Iterable) and not isinstance(offsets, str) else [offsets]
     if len(values) != ranks:
         raise InputError(f"offsets must be one for each of the {ranks} ranks, got {len(values)}")
-    return np.array(values)
+    return np.array([parse_time(value, "offset") for value in values])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from collsim.catalog import get_algorithm, make_schedule
 from collsim.collectives import collective_name
 from collsim.errors import InputError
-from collsim.simulation import Network, simulate
+from collsim.simulation import Network, check_settings, choose_model, simulate
 from collsim.topology import Topology
 from collsim.topology_files import load_topology
 from collsim.units import Quantity, parse_count, parse_size
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import networkx as nx
 
 Record = dict[str, Any]
+
+_OF_THE_MODEL = ("model", "alpha", "beta")
 
 
 def sweep(
@@ -100,6 +102,9 @@ def iter_sweep(
             list(_several(topology)),
         )
     )
+    wrong = settings.keys() - {"model", "alpha", "beta", "gamma", "ordering", "engine", "itemsize", "offsets"}
+    if wrong:
+        raise InputError(f"sweep has no setting {sorted(wrong)[0]!r}")
     jobs = []
     for name, method, count, size, network in points:
         get_algorithm(name, method)
@@ -107,6 +112,8 @@ def iter_sweep(
             network = load_topology(network, count, bandwidth=bandwidth, latency=latency)
         elif bandwidth is not None or latency is not None:
             raise InputError("a bandwidth or a latency needs a topology (without one give alpha and beta)")
+        choose_model(count, network, *(settings.get(key) for key in ("model", "alpha", "beta")))
+        check_settings(count, size, **{key: value for key, value in settings.items() if key not in _OF_THE_MODEL})
         jobs.append((name, method, count, size, network, settings))
     if executor is None:
         return map(_run, jobs)

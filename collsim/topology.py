@@ -67,7 +67,7 @@ class Topology:
     Raises
     ------
     InputError
-        If a rank has no link, a link is doubled, or (when a route is asked for) there is no path.
+        If a link is doubled or its figures are out of range, or (when a route is asked for) there is no path.
 
     See Also
     --------
@@ -136,6 +136,12 @@ class Topology:
         known = self._routes.get((src, dst))
         if known is None:
             nodes = self._route(src, dst)
+            missing = next((pair for pair in itertools.pairwise(nodes) if pair not in self._number), None)
+            if missing:
+                raise InputError(
+                    f"the route from rank {src} to rank {dst} of topology {self.name!r} uses a link from "
+                    f"{missing[0]!r} to {missing[1]!r}, which there is not"
+                )
             known = tuple(self._number[pair] for pair in itertools.pairwise(nodes))
             self._routes[src, dst] = known
         return known

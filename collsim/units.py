@@ -176,9 +176,9 @@ def parse_count(value: Any, what: str, *, minimum: int = 1) -> int:
             value = int(value)
         except ValueError:
             raise whole from None
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+    if not isinstance(value, numbers.Integral) and not (isinstance(value, numbers.Real) and math.isfinite(value)):
         raise whole
-    number = int(float(value)) if not isinstance(value, numbers.Integral) else int(value)
+    number = int(value) if isinstance(value, numbers.Integral) else int(float(value))
     if number != value or number < minimum:
         raise whole
     return number

@@ -21,7 +21,9 @@ Place = tuple[int, int]
 ALL_REDUCE = ("naive", "tree", "ring")
 
 
-def replay(schedule: cs.Schedule, state: dict[Place, Any], combine: Callable[[Any, Any], Any]) -> list[dict[Place, Any]]:
+def replay(
+    schedule: cs.Schedule, state: dict[Place, Any], combine: Callable[[Any, Any], Any]
+) -> list[dict[Place, Any]]:
     """Return what every (rank, chunk) holds before each step, and last what it holds in the end."""
     history = [dict(state)]
     for step in range(schedule.steps):

@@ -159,14 +159,13 @@ def assert_engines_agree(schedule, payload, alpha, beta, gamma, offsets):
     assert not np.isnan(one.finish).any()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(oracles.schedules(), st.integers(0, 12), positive, eighths, eighths, st.lists(eighths, min_size=5, max_size=5))
 def test_stepwise_and_events_agree_on_any_schedule_with_ties(schedule, elements, alpha, beta, gamma, offsets):
     payload = schedule.message_bytes(elements, itemsize=1)  # some messages have no bytes, some one more
     assert_engines_agree(schedule, payload, alpha, beta, gamma, np.array(offsets)[: schedule.ranks])
 
 
-@settings(max_examples=200)
 @given(oracles.schedules(), or_none, numbers, or_none, or_none)
 def test_stepwise_and_events_agree_on_any_schedule_and_numbers(schedule, nbytes, alpha, beta, gamma):
     assert_engines_agree(schedule, schedule.message_bytes(1) * nbytes, alpha, beta, gamma, None)
@@ -237,12 +236,21 @@ def test_a_release_that_is_waited_for_is_met_to_the_last_bit():
     assert_engines_agree(schedule, payload, 0.05, 1.0, 0.0, np.array([0.0, 0.0, 0.9, 0.0]))
 
 
+def test_ties_are_settled_by_row_where_a_message_that_takes_no_time_stands_before():
+    # At 2 rank 0's send port is free for row 3, which came at 0, has no bytes and is gone at once, and then for
+    # row 1, which came at 1. So rows 1 and 2 both reach rank 4 at 2.
+    schedule = plan_of(("copy", 0, 0, [1, 4]), ("copy", 0, 3, 4), ("copy", 0, 0, 2), ranks=5)
+    assert_engines_agree(schedule, np.array([2.0, 1.0, 1.0, 0.0]), 0.0, 1.0, 0.0, np.array([0.0, 0.0, 0.0, 2.0, 1.0]))
+
+
 # Max-min fair shares
 
 
 def assert_fair(routes, bandwidth, rates):
     """The definition: nothing exceeds a link, and each flow has a bottleneck."""
-    used = [sum(rate for route, rate in zip(routes, rates, strict=True) if link in route) for link in range(len(bandwidth))]
+    used = [
+        sum(rate for route, rate in zip(routes, rates, strict=True) if link in route) for link in range(len(bandwidth))
+    ]
     for load, capacity in zip(used, bandwidth, strict=True):
         assert load <= capacity * (1 + 1e-9), "a link carries more than it can"
     for route, rate in zip(routes, rates, strict=True):
@@ -262,7 +270,7 @@ def flows(draw, most=8):
     return routes, draw(st.lists(speed, min_size=links, max_size=links))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(flows())
 def test_shares_are_max_min_fair(drawn):
     routes, bandwidth = drawn
@@ -403,7 +411,9 @@ def test_the_reference_engine_runs_everything():
 
 
 def test_an_engine_that_cannot_is_refused_not_replaced():
-    with pytest.raises(cs.InputError, match="'stepwise' cannot run this: it knows the model alpha-beta only, not maxmin"):
+    with pytest.raises(
+        cs.InputError, match="'stepwise' cannot run this: it knows the model alpha-beta only, not maxmin"
+    ):
         choose_engine("stepwise", small(), MaxMin(cs.star(3, 1e9, 1e-6)))
     with pytest.raises(cs.InputError, match="'stepwise' cannot run this: it knows moves ordered by step only"):
         choose_engine("stepwise", small("dataflow"), AlphaBeta(1, 1))
@@ -437,7 +447,9 @@ def test_no_moves_take_no_time(engine):
 def test_progress_is_told_and_ends_with_all_moves(engine):
     schedule = cs.make_schedule("all_reduce", "ring", ranks=33)
     told = []
-    engine.run(lower(schedule, schedule.message_bytes(33)), AlphaBeta(1, 1), lambda done, all_: told.append((done, all_)))
+    engine.run(
+        lower(schedule, schedule.message_bytes(33)), AlphaBeta(1, 1), lambda done, all_: told.append((done, all_))
+    )
     moves = len(schedule)
     assert len(told) > 1
     assert told == sorted(told)

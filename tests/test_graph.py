@@ -7,11 +7,11 @@ its ports are busy for 1 s.
 from __future__ import annotations
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given
 
 import collsim as cs
-import oracles
 from collsim.graph import ORDERINGS, lower
 
 

@@ -81,7 +81,11 @@ def test_an_all_reduce_is_proved_and_exact(algorithm, ranks, dtype, rng):
 
 # 64 ranks by one algorithm only, to keep time and memory in hand; sorted by what shares its vectors.
 LARGE = [
-    *((ranks, dtype, algorithm) for ranks, dtype in ((1, "float64"), (2, "int64"), (33, "float32")) for algorithm in oracles.ALL_REDUCE),
+    *(
+        (ranks, dtype, algorithm)
+        for ranks, dtype in ((1, "float64"), (2, "int64"), (33, "float32"))
+        for algorithm in oracles.ALL_REDUCE
+    ),
     *((7, dtype, algorithm) for dtype in DTYPES for algorithm in oracles.ALL_REDUCE),
     (64, "float32", "ring"),
 ]
@@ -452,13 +456,13 @@ def test_contributors_beyond_one_machine_word_are_told_apart(ranks):
 
 def test_a_refusal_names_the_first_wrong_rank_and_chunk():
     plan = plan_of(("reduce", 0, [0, 1], [1, 0], 0, 3), ("reduce", 0, 0, 1, 3), ranks=2, chunks=4)
-    with pytest.raises(cs.VerificationError, match="^rank 0, chunk 3 lacks the contribution of rank 1$") as refused:
+    with pytest.raises(cs.VerificationError, match=r"^rank 0, chunk 3 lacks the contribution of rank 1$") as refused:
         cs.verify(plan)
     assert (refused.value.rank, refused.value.chunk, refused.value.step) == (0, 3, None)
 
 
 def test_many_missing_contributors_are_listed_shortly():
-    with pytest.raises(cs.VerificationError, match="contributions of ranks 1, 2, 3, 4, 5, 6, 7, 8 and 11 more$"):
+    with pytest.raises(cs.VerificationError, match=r"contributions of ranks 1, 2, 3, 4, 5, 6, 7, 8 and 11 more$"):
         cs.verify(plan_of(ranks=20))
 
 
@@ -470,7 +474,9 @@ def test_a_second_count_that_is_overwritten_is_no_fault():
 
 
 def test_three_contributions_of_one_rank_are_still_more_than_one():
-    with pytest.raises(cs.VerificationError, match="rank 1, chunk 0 counts more than once the contributions of ranks 0, 1$"):
+    with pytest.raises(
+        cs.VerificationError, match=r"rank 1, chunk 0 counts more than once the contributions of ranks 0, 1$"
+    ):
         cs.verify(plan_of(("reduce", 0, [0, 1], [1, 0]), ("reduce", [1, 2], 0, 1), ranks=2))
 
 
@@ -510,7 +516,9 @@ def test_a_tree_proves_a_collective_of_our_own(ranks):
 
 def test_sending_what_one_does_not_hold_is_refused_where_it_happens():
     too_early = plan_of(("copy", 0, 1, 2), ("copy", 1, 0, [1, 2]), collective=SPREAD)
-    with pytest.raises(cs.VerificationError, match="step 0: rank 1 sends chunk 0, of which it holds nothing") as refused:
+    with pytest.raises(
+        cs.VerificationError, match="step 0: rank 1 sends chunk 0, of which it holds nothing"
+    ) as refused:
         cs.verify(too_early)
     assert (refused.value.rank, refused.value.chunk, refused.value.step) == (1, 0, 0)
 

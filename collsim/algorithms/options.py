@@ -12,3 +12,15 @@ def check_root(root: int, ranks: int) -> int:
     if number >= ranks:
         raise InputError(f"root must be one of the ranks 0..{ranks - 1}, got {root!r}")
     return number
+
+
+def check_power_of_two(ranks: int, what: str, *, instead: str) -> None:
+    """Raise `InputError` unless `ranks` is a power of two; `instead` is an algorithm that works for any number."""
+    if ranks & (ranks - 1):
+        raise InputError(f"{what} needs a power of two, got {ranks} ranks; use {instead!r} instead")
+
+
+def check_even(ranks: int, what: str, *, instead: str) -> None:
+    """Raise `InputError` unless `ranks` is even, or 1; `instead` is an algorithm that works for any number."""
+    if ranks % 2 and ranks != 1:
+        raise InputError(f"{what} needs an even number of ranks, got {ranks} ranks; use {instead!r} instead")

@@ -22,6 +22,8 @@ COMMANDS = {
     "run": "simulate one collective and report its time, bandwidth and bounds",
     "sweep": "simulate every combination of algorithms, ranks and sizes",
     "verify": "prove that an algorithm counts each contribution exactly once",
+    "check": "check an algorithm of your own and say what is wrong with it",
+    "numerics": "measure how exactly each algorithm sums, against the bound of theory",
     "list": "list algorithms, topologies, collectives, models, engines",
     "example": "the textbook's examples, run",
     "exercise": "the textbook's exercises, answered with numbers",

@@ -70,4 +70,7 @@ class Server:
     def _release(self, _: simpy.Event) -> None:
         self._busy = False
         if self._queue:
-            EndOfInstant(self.env, self._serve, self._queue[0].row)
+            # A next one that takes no time lets those behind it through at this same instant.
+            head = self._queue[0]
+            row = head.row if head.seconds > 0 else min(customer.row for customer in self._queue)
+            EndOfInstant(self.env, self._serve, row)

@@ -1,0 +1,403 @@
+"""Write the generated parts of the pages in docs/algorithms: tables, outputs of commands, figures.
+
+A page is text with markers ``<!-- generated: KIND WORDS -->`` ... ``<!-- end -->``. What stands between them is made
+here from the table of algorithms and from simulations, and is written over. Run it in a checkout as
+``python docs/generate.py`` after ``pip install -e '.[plot]'``; running it twice changes nothing.
+
+===========================================  ===================================================================
+``overview``                                 every line of the table of algorithms, with a link to its page
+``table COLLECTIVE/NAME ...``                the figures of some algorithms; their page is where this stands
+``output COMMAND``                           a collsim command and what it prints
+``times COMMAND``                            a collsim sweep, as one column an algorithm
+``schedule FILE COLLECTIVE NAME K ...``      a picture of who sends what to whom, and when
+``costs FILE COLLECTIVE K NAME ...``         a picture of time against size; options as ``NAME:key=value``
+===========================================  ===================================================================
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import collsim as cs
+from collsim.algorithms.compose import Composed
+from collsim.algorithms.table import TABLE, VECTOR_FORMS, Algorithm
+from collsim.cli import main as collsim_main
+from collsim.cli.options import parse_options
+from collsim.formulas import Formula
+from collsim.units import format_size, format_time
+
+FOLDER = Path(__file__).parent / "algorithms"
+COMMAND = "python docs/generate.py"
+
+# What all pictures of schedules have in common: latency and bandwidth can both be seen.
+SCHEDULE_NETWORK = {"alpha": "10us", "beta": "0.1ns/B"}
+SCHEDULE_SIZE = "400kB"
+# What all pictures of costs have in common: 10 GB/s.
+COSTS_NETWORK = {"alpha": "5us", "beta": "0.1ns/B"}
+COSTS_SIZES = [10**power for power in range(2, 10)]
+
+_BLOCK = re.compile(r"<!-- generated: (.*?) -->\n(.*?)<!-- end -->", re.S)
+_ROW = {(row.collective, row.name): row for row in TABLE}
+
+
+def main() -> None:
+    """Write every page and every picture."""
+    texts = {path: path.read_text(encoding="utf-8") for path in pages()}
+    for path, text in texts.items():
+        path.write_text(generated(text), encoding="utf-8")
+    from collsim.plots import save_figure
+
+    pictures = figures()
+    for name, draw in pictures.items():
+        save_figure(draw(), FOLDER / name)
+    for path in FOLDER.glob("*.svg"):
+        if path.name not in pictures:
+            path.unlink()
+    print(f"{len(texts)} pages and {len(pictures)} pictures in {FOLDER}")
+
+
+def pages() -> list[Path]:
+    """Return all pages, in the order of their names."""
+    return sorted(FOLDER.glob("*.md"))
+
+
+def generated(text: str) -> str:
+    """Return a page's text with everything between markers made anew."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"<!-- generated: {match[1]} -->\n{_made(match[1])}\n<!-- end -->"
+
+    return _BLOCK.sub(block, text)
+
+
+def figures() -> dict[str, Callable[[], Any]]:
+    """Return what draws each picture that a page asks for, by the name of its file."""
+    found: dict[str, Callable[[], Any]] = {}
+    for words in _markers("schedule", "costs"):
+        kind, name, *rest = words
+        if name in found:
+            raise SystemExit(f"two pictures are called {name}")
+        found[name] = (lambda rest=rest: draw_schedule(*rest)) if kind == "schedule" else lambda rest=rest: draw_costs(*rest)
+    return found
+
+
+def page_of() -> dict[tuple[str, str], list[str]]:
+    """Return the pages on which each line of the table of algorithms stands; that should be one."""
+    found: dict[tuple[str, str], list[str]] = {(row.collective, row.name): [] for row in TABLE}
+    for path in pages():
+        for line in _markers("table", path=path):
+            for row in _rows(line[1:]):
+                found[row.collective, row.name].append(path.name)
+                if vector := _ROW.get((f"{row.collective}v", row.name)):
+                    found[vector.collective, vector.name].append(path.name)
+    return found
+
+
+def draw_schedule(collective: str, name: str, ranks: str, *options: str) -> Any:
+    """Return the picture of a schedule; options as ``key=value``."""
+    from collsim.plots import plot_schedule
+
+    schedule = cs.make_schedule(collective, name, int(ranks), **parse_options(options))
+    size = 0 if collective == "barrier" else SCHEDULE_SIZE
+    return plot_schedule(cs.simulate(schedule, nbytes=size, **SCHEDULE_NETWORK))
+
+
+def draw_costs(collective: str, ranks: str, *names: str) -> Any:
+    """Return the picture of time against size; names as ``name`` or ``name:key=value,key=value``."""
+    from collsim.plots import plot_costs
+
+    chosen = []
+    for name in names:
+        algorithm, _, options = name.partition(":")
+        chosen.append((algorithm, parse_options(tuple(options.split(","))) if options else {}))
+    return plot_costs(collective, chosen, int(ranks), COSTS_SIZES, **COSTS_NETWORK)
+
+
+def _markers(*kinds: str, path: Path | None = None) -> Iterator[list[str]]:
+    for page in [path] if path else pages():
+        for match in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+            words = shlex.split(match[1])
+            if words[0] in kinds:
+                yield words
+
+
+def _made(marker: str) -> str:
+    kind, *words = shlex.split(marker)
+    command = marker.partition(" ")[2]
+    if kind == "overview":
+        return overview()
+    if kind == "table":
+        return table(_rows(words))
+    if kind == "output":
+        return f"```console\n$ {command}\n{run(command)}```"
+    if kind == "times":
+        return f"```console\n$ {command}\n```\n\n{times(command)}"
+    if kind == "schedule":
+        name, collective, algorithm, ranks, *_ = words
+        return f"![{collective} by {algorithm} on {ranks} ranks: who sends what to whom, and when]({name})"
+    if kind == "costs":
+        name, collective, ranks, *_ = words
+        return f"![Time of {collective} on {ranks} ranks against the size of the vector]({name})"
+    raise SystemExit(f"a page asks for {kind!r}, which is not known")
+
+
+def _rows(names: list[str]) -> list[Algorithm]:
+    for name in names:
+        if tuple(name.split("/")) not in _ROW:
+            raise SystemExit(f"a page asks for {name!r}, which is not in the table of algorithms")
+    return [_ROW[tuple(name.split("/"))] for name in names]  # type: ignore[index]
+
+
+def overview() -> str:
+    """Return the figures of every algorithm, a table a collective."""
+    where, parts = page_of(), []
+    plain = [row for row in TABLE if (row.collective[:-1], row.name) not in _ROW]
+    for collective in dict.fromkeys(row.collective for row in plain):
+        vector = f" and {collective}v" if collective in VECTOR_FORMS else ""
+        lines = [["algorithm", "K", "steps", "sent at most", "time", "source"]]
+        for row in plain:
+            if row.collective == collective:
+                link = f"[{row.name}]({where[collective, row.name][0]})" if where[collective, row.name] else row.name
+                lines.append([link, row.admits, *_figures(row, "steps", "sent", "time"), row.source])
+        parts.append(f"### {collective}{vector}\n\n{_table(lines)}")
+    return "\n\n".join(parts)
+
+
+def table(rows: list[Algorithm]) -> str:
+    """Return the figures of some algorithms."""
+    lines = [["collective", "algorithm", "options", "K", "steps", "sent at most", "on the wire", "time"]]
+    for row in rows:
+        vector = f", {row.collective}v" if (f"{row.collective}v", row.name) in _ROW else ""
+        options = ", ".join(f"{key}={value}" for key, value in row.options.items()) or "-"
+        lines.append(
+            [
+                f"{row.collective}{vector}",
+                f"`{row.name}`",
+                options,
+                row.admits,
+                *_figures(row, "steps", "sent", "wire", "time"),
+            ]
+        )
+    if len({line[0] for line in lines[1:]}) == 1:  # then the heading says it
+        lines = [line[1:] for line in lines]
+    return _table(lines)
+
+
+def times(command: str) -> str:
+    """Return the times of a sweep: one column an algorithm, one row whatever else varies."""
+    records = json.loads(run(f"{command} --json"))
+    names = list(dict.fromkeys(record["algorithm"] for record in records))
+    keys = {"topology": str, "ranks": "K = {}".format, "size_bytes": format_size}
+    varying = [key for key in keys if len({record[key] for record in records}) > 1]
+    found: dict[tuple[str, ...], dict[str, float]] = {}
+    for record in records:
+        where = tuple(keys[key](record[key]) for key in varying)
+        found.setdefault(where, {"lower bound": record["lower_bound_s"]})[record["algorithm"]] = record["time_s"]
+    lines = [[*({"size_bytes": "size", "ranks": "ranks"}.get(key, key) for key in varying), *names, "lower bound"]]
+    for where, seconds in found.items():
+        least = min(seconds[name] for name in names)
+        cells = [format_time(seconds[name]) for name in names]
+        cells = [
+            f"**{cell}**" if seconds[name] <= least * (1 + 1e-9) else cell
+            for name, cell in zip(names, cells, strict=True)
+        ]
+        lines.append([*where, *cells, format_time(seconds["lower bound"])])
+    return _table(lines)
+
+
+def run(command: str) -> str:
+    """Return what a collsim command prints."""
+    words = shlex.split(command)
+    if words[0] != "collsim":
+        raise SystemExit(f"a page asks for {command!r}, which is not a collsim command")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            collsim_main(words[1:])
+        except SystemExit as stop:
+            if stop.code:
+                raise SystemExit(f"{command!r} failed") from None
+    return printed.getvalue()
+
+
+def _table(lines: list[list[str]]) -> str:
+    head, *rest = lines
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rest])
+
+
+def _figures(row: Algorithm, *names: str) -> list[str]:
+    return [readable(formula) if (formula := getattr(row, name)) else "-" for name in names]
+
+
+# ---- formulas as text
+
+_GREEK = {"a": "α", "b": "β", "g": "γ"}
+_COMPARED = {ast.Lt: "<", ast.Gt: ">", ast.LtE: "≤", ast.GtE: "≥", ast.Eq: "=", ast.NotEq: "≠"}
+
+
+def readable(formula: Formula) -> str:
+    """Return a formula as people write it.
+
+    ``p`` stands for p2(K), ``[condition]`` for 1 if it holds and 0 if not, ``#{...}`` for how many there are, and
+    ``Σ_{...}`` for a sum.
+
+    Examples
+    --------
+    >>> readable(Formula("2*(K-1)*(a + n/K*b) + (K > p2(K))*n*g"))
+    '2(K−1)(α + n/K · β) + [K > p]nγ'
+    """
+    if isinstance(formula, Composed):
+        return formula.text.partition(" of ")[2]
+    return _text(ast.parse(formula.text, mode="eval").body)
+
+
+def _text(node: ast.expr) -> str:
+    """Return an expression as text."""
+    match node:
+        case ast.Constant(value=value):
+            return str(value)
+        case ast.Name(id=name):
+            return _GREEK.get(name, name)
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            return _sum(node)
+        case ast.BinOp(op=ast.Mult() | ast.Div()):
+            return _product(node)
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            return f"{_atom(left)}^{_atom(right)}"
+        case ast.BinOp(left=left, op=ast.FloorDiv(), right=right):
+            return f"⌊{_factor(left)}/{_factor(right)}⌋"
+        case ast.BinOp(left=left, op=ast.Mod(), right=right):
+            return f"{_factor(left)} mod {_factor(right)}"
+        case ast.Compare(left=left, ops=[compared], comparators=[right]):
+            return f"{_text(left)} {_COMPARED[type(compared)]} {_text(right)}"
+        case ast.BoolOp(op=ast.Or(), values=values):
+            return " or ".join(_text(value) for value in values)
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            condition = f"{_text(test)} is given" if isinstance(test, ast.Name) else _text(test)
+            return f"{_text(body)} if {condition}, else {_text(orelse)}"
+        case ast.Subscript(value=value, slice=place):
+            return f"{_text(value)}[{_text(place)}]"
+        case ast.Call(func=ast.Name(id=name), args=args):
+            return _call(name, args)
+    raise SystemExit(f"a formula has {ast.unparse(node)!r}, which cannot be written down here")
+
+
+def _call(name: str, args: list[ast.expr]) -> str:
+    match name, args:
+        case "p2", [ast.Name(id="K")]:
+            return "p"
+        case "lg", [argument] if len(inner := _text(argument)) == 1:
+            return f"lg {inner}"
+        case "grid", [_, sides]:
+            return _text(sides)
+        case ("sum" | "len" | "max"), [ast.GeneratorExp() | ast.ListComp() as each]:
+            over = "; ".join(_domain(generator) for generator in each.generators)
+            conditions = [_text(condition) for generator in each.generators for condition in generator.ifs]
+            if isinstance(each.elt, ast.Compare):
+                conditions.append(_text(each.elt))
+                name = "len"
+            if name == "len":
+                return f"#{{{over} : {' and '.join(conditions)}}}"
+            where = "; ".join([over, *conditions])
+            return f"{'Σ' if name == 'sum' else name}_{{{where}}} {_factor(each.elt)}"
+    return f"{name}({', '.join(_text(argument) for argument in args)})"
+
+
+def _domain(generator: ast.comprehension) -> str:
+    variable = _text(generator.target)
+    match generator.iter:
+        case ast.Call(func=ast.Name(id="range"), args=[end]):
+            return f"{variable} < {_text(end)}"
+        case ast.Call(func=ast.Name(id="range"), args=[begin, end]):
+            return f"{_text(begin)} ≤ {variable} < {_text(end)}"
+    return f"{variable} in {_text(generator.iter)}"
+
+
+def _sum(node: ast.expr) -> str:
+    terms: list[tuple[str, ast.expr]] = []
+
+    def collect(part: ast.expr, sign: str) -> None:
+        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Add | ast.Sub):
+            collect(part.left, sign)
+            terms.append(("+" if isinstance(part.op, ast.Add) else "−", part.right))
+        else:
+            terms.append((sign, part))
+
+    collect(node, "+")
+    atoms = all(isinstance(term, ast.Name | ast.Constant) for _, term in terms)
+    written = [(sign, _text(term) if _is_term(term, last=i == len(terms) - 1) else f"({_text(term)})")
+               for i, (sign, term) in enumerate(terms)]
+    written = [(sign, f"[{_text(term)}]" if _is_condition(term) else text)
+               for (sign, text), (_, term) in zip(written, terms, strict=True)]
+    between = "{}" if atoms and not any(text in _GREEK.values() for _, text in written) else " {} "
+    return written[0][1] + "".join(between.format(sign) + text for sign, text in written[1:])
+
+
+def _is_term(node: ast.expr, *, last: bool) -> bool:
+    return not isinstance(node, ast.IfExp) and not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub))
+
+
+def _is_condition(node: ast.expr) -> bool:
+    return isinstance(node, ast.Compare | ast.BoolOp)
+
+
+def _product(node: ast.expr) -> str:
+    factors: list[tuple[str, ast.expr]] = []
+
+    def collect(part: ast.expr) -> None:
+        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult | ast.Div):
+            collect(part.left)
+            factors.append(("*" if isinstance(part.op, ast.Mult) else "/", part.right))
+        else:
+            factors.append(("*", part))
+
+    collect(node)
+    text, divided, before = "", False, ""
+    for place, (op, part) in enumerate(factors):
+        written = _factor(part, divisor=op == "/")
+        if op == "/":
+            text += f"/{written}"
+            divided = True
+        else:
+            kind = _kind(written)
+            if place:
+                tight = not divided and "word" not in (before, kind) and kind != "number"
+                text += "" if tight else " " if before == "number" and written.startswith("lg") else " · "
+            text += written
+            divided, before = False, kind
+    return text
+
+
+def _kind(text: str) -> str:
+    if text.isdigit():
+        return "number"
+    return "letter" if len(text) == 1 or text[0] in "([" and text[-1] in ")]" else "word"
+
+
+def _factor(node: ast.expr, *, divisor: bool = False) -> str:
+    """Return an expression as a factor of a product: in brackets if it must."""
+    if _is_condition(node):
+        return f"[{_text(node)}]"
+    loose = ast.Add | ast.Sub | ast.Mod
+    if isinstance(node, ast.IfExp) or isinstance(node, ast.BinOp) and isinstance(node.op, loose):
+        return f"({_text(node)})"
+    if divisor and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+        return f"({_text(node)})"
+    return _text(node)
+
+
+def _atom(node: ast.expr) -> str:
+    return _text(node) if isinstance(node, ast.Name | ast.Constant) else f"({_text(node)})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""A module imports only from its own layer or lower ones (DESIGN.md, "Who imports whom")."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "collsim"
+
+# A folder stands for all that is in it.
+LAYERS = {
+    name: layer
+    for layer, names in enumerate(
+        (
+            "errors units memory",
+            "collectives schedule topology formulas",
+            "replay algorithms catalog groups shapes topology_files models graph bounds accuracy rounding diagnosis",
+            "engines",
+            "results simulation",
+            "sweeps testing plots book cli __init__ __main__",
+        )
+    )
+    for name in names.split()
+}
+
+
+def modules(package: Path) -> dict[str, Path]:
+    """Every module of a package under its dotted name, the package itself included."""
+    files = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
+
+
+def entry(package: str, module: str) -> str:
+    """The name under which a module stands in the table."""
+    return module.removeprefix(package).lstrip(".").partition(".")[0] or "__init__"
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything in a file, also in functions, but for what only a type checker reads."""
+    for child in ast.iter_child_nodes(node):
+        if is_type_checking(child):
+            for other in child.orelse:
+                yield other
+                yield from statements(other)
+        else:
+            yield child
+            yield from statements(child)
+
+
+def imported(name: str, path: Path, known: dict[str, Path]) -> set[str]:
+    """The modules of the same package that a module imports."""
+    found = set()
+    for node in statements(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = name.split(".")
+            if node.level:
+                base = base[: len(base) - node.level + (path.name == "__init__.py")]
+            source = ".".join([*(base if node.level else []), *([node.module] if node.module else [])])
+            # `from package import module` needs the module; `from package import name` the package itself.
+            found |= {f"{source}.{a.name}" if f"{source}.{a.name}" in known else source for a in node.names}
+    return found & set(known)
+
+
+def faults(package: Path, layers: dict[str, int]) -> list[str]:
+    """What is wrong with a package: modules that no layer has, and imports that point upwards."""
+    known = modules(package)
+    missing = [f"{name} is in no layer" for name in known if entry(package.name, name) not in layers]
+    upwards = [
+        f"{name} imports {other}"
+        for name, path in known.items()
+        for other in sorted(imported(name, path, known))
+        if layers.get(entry(package.name, name), 99) < layers.get(entry(package.name, other), 99)
+    ]
+    return missing + upwards
+
+
+def test_every_module_stands_in_a_layer_and_imports_none_from_above():
+    assert len(modules(PACKAGE)) > 25
+    assert faults(PACKAGE, LAYERS) == []
+
+
+def test_the_table_names_nothing_that_is_gone():
+    assert {entry("collsim", name) for name in modules(PACKAGE)} == set(LAYERS)
+
+
+def test_imports_are_found_at_all():
+    known = modules(PACKAGE)
+    found = imported("collsim.engines.stepwise", known["collsim.engines.stepwise"], known)
+    assert found >= {"collsim.engines.timeline", "collsim.graph", "collsim.models", "collsim.schedule"}
+
+
+@pytest.fixture
+def package(tmp_path):
+    folder = tmp_path / "demo"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("__init__", "low", "high", "sub/__init__", "sub/inner"):
+        (folder / f"{name}.py").write_text("")
+    return folder
+
+
+DEMO = {"low": 0, "sub": 1, "high": 2, "__init__": 3}
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "fault"),
+    [
+        ("high", "from demo import low\nfrom demo.sub.inner import x", None),
+        ("low", "import os\nimport demonstration.high\nfrom demo.low import x", None),
+        ("sub/inner", "from demo.sub import x\nfrom . import inner", None),
+        ("low", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from demo.high import x", None),
+        ("low", "import typing\nif typing.TYPE_CHECKING:\n    import demo.high", None),
+        ("low", "from demo.high import x", "demo.low imports demo.high"),
+        ("low", "from demo import high", "demo.low imports demo.high"),
+        ("low", "from demo import x", "demo.low imports demo"),
+        ("low", "import demo.high as h", "demo.low imports demo.high"),
+        ("low", "def f():\n    from demo.high import x", "demo.low imports demo.high"),
+        ("low", "try:\n    import demo.sub.inner\nexcept ImportError:\n    pass", "demo.low imports demo.sub.inner"),
+        ("low", "if TYPE_CHECKING:\n    pass\nelse:\n    import demo.high", "demo.low imports demo.high"),
+        ("sub/inner", "from ..high import x", "demo.sub.inner imports demo.high"),
+        ("sub/__init__", "from .. import high", "demo.sub imports demo.high"),
+        ("other", "", "demo.other is in no layer"),
+    ],
+)
+def test_the_check_notices_an_import_that_points_upwards_and_a_module_without_a_layer(package, where, text, fault):
+    (package / f"{where}.py").write_text(text)
+    assert faults(package, DEMO) == ([] if fault is None else [fault])

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+import collsim as cs
+from collsim.sweeps import iter_sweep
+
+GRID = {"algorithm": ["ring", "tree", "naive"], "ranks": [2, 5], "nbytes": ["1MB", 0]}
+PORTS = {"alpha": "5us", "beta": "0.1ns/B"}
+
+
+def untimed(rows):
+    """Records without what differs from run to run."""
+    return [{key: value for key, value in row.items() if key != "wall_s"} for row in rows]
+
+
+def test_there_is_one_record_for_each_combination_the_last_varying_fastest():
+    rows = cs.sweep("all_reduce", **GRID, **PORTS)
+    assert [(row["algorithm"], row["ranks"], row["size_bytes"]) for row in rows] == list(
+        itertools.product(["ring", "tree", "naive"], [2, 5], [10**6, 0])
+    )
+
+
+def test_networks_vary_fastest_of_all():
+    nets = ["star", "ring:6", cs.full(8, "1GB/s", "1us"), "book"]
+    rows = cs.sweep(ranks=[2, 3], topology=nets[:2], nbytes=8, bandwidth="10GB/s", latency="1us")
+    assert [row["topology"] for row in rows] == ["star:2", "ring:6", "star:3", "ring:6"]
+    rows = cs.sweep(ranks=3, topology=nets[2:], nbytes=8)
+    assert [row["topology"] for row in rows] == ["full:8", "book:3"]
+
+
+def test_a_record_is_what_simulate_gives():
+    (row,) = cs.sweep(algorithm="tree", ranks=5, nbytes="1MB", gamma="1ns", ordering="dataflow", **PORTS)
+    schedule = cs.make_schedule("all_reduce", "tree", ranks=5)
+    alone = cs.simulate(schedule, nbytes="1MB", gamma="1ns", ordering="dataflow", **PORTS)
+    assert untimed([row]) == untimed([alone.to_dict()])
+
+
+@pytest.mark.parametrize("single", ["star", cs.star(3, 1e9, 0), cs.star(3, 1e9, 0).graph], ids=["spec", "net", "graph"])
+def test_one_value_need_not_stand_in_a_list(single):
+    figures = {"bandwidth": 1e9, "latency": 0} if single == "star" else {}
+    (row,) = cs.sweep("allreduce", "ring", 3, "1kB", topology=single, **figures)
+    assert (row["collective"], row["ranks"], row["size_bytes"]) == ("all_reduce", 3, 1000)
+
+
+def test_values_may_come_from_anything_that_can_be_gone_through():
+    rows = cs.sweep(algorithm=(name for name in ("ring", "tree")), ranks=range(2, 4), nbytes=iter([8]), **PORTS)
+    assert [(row["algorithm"], row["ranks"]) for row in rows] == [("ring", 2), ("ring", 3), ("tree", 2), ("tree", 3)]
+    assert cs.sweep(ranks=[], **PORTS) == []
+
+
+def test_threads_and_processes_give_the_same_records_in_the_same_order():
+    settings = {"topology": ["star", "ring"], "bandwidth": "10GB/s", "latency": "1us", "model": ["maxmin"][0]}
+    alone = cs.sweep(**GRID, **settings)
+    with ThreadPoolExecutor(2) as threads:
+        assert untimed(cs.sweep(**GRID, **settings, executor=threads)) == untimed(alone)
+    # spawn: a fresh interpreter, that has nothing but what it is sent.
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes:
+        assert untimed(cs.sweep(**GRID, **settings, executor=processes)) == untimed(alone)
+        graph = cs.star(5, "10GB/s", "1us").graph
+        by_graph = cs.sweep(ranks=5, topology=graph, nbytes=8, executor=processes)
+        assert untimed(by_graph) == untimed(cs.sweep(ranks=5, topology=graph, nbytes=8))
+        with pytest.raises(cs.InputError, match="unknown model 'maxmim'"):
+            cs.sweep(**GRID, **settings | {"model": "maxmim"}, executor=processes)
+
+
+@pytest.fixture
+def runs(catalog):
+    """The simulations that have begun, by an algorithm that notes when it is asked for."""
+    noted = []
+
+    def noting(ranks):
+        noted.append(ranks)
+        return cs.make_schedule("all_reduce", "ring", ranks=ranks)
+
+    cs.register("all_reduce", "noting", noting)
+    return noted
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"collective": ["all_reduce", "all_reduse"]}, "unknown collective 'all_reduse'; did you mean 'all_reduce'?"),
+        ({"algorithm": ["noting", "rign"]}, "unknown all_reduce algorithm 'rign'; did you mean 'ring'?"),
+        ({"algorithm": ["noting", "nowhere.py:f"]}, "cannot read 'nowhere.py'"),
+        ({"ranks": [2, 0]}, "ranks must be a whole number of at least 1, got 0"),
+        ({"ranks": [2, 2.5]}, "ranks must be a whole number of at least 1, got 2.5"),
+        ({"nbytes": [8, -1]}, "size must not be negative, got -1"),
+        ({"nbytes": [8, "1gig"]}, "size '1gig' has the unknown unit 'gig'"),
+        ({"topology": ["star", "sta"]}, "unknown topology 'sta'; did you mean 'star'?"),
+        ({"topology": ["star", "nvidia/dgx-a100"]}, "a bandwidth cannot be given too"),
+        ({"topology": ["star", "star:1"]}, "'star:1' has 1 ranks, fewer than the 2 asked for"),
+        ({"topology": None}, "a bandwidth or a latency needs a topology"),
+        ({"bandwidth": "10 GBs"}, "bandwidth '10 GBs' has the unknown unit 'GBs'"),
+        ({"latency": None}, "a latency is needed"),
+    ],
+)
+def test_every_value_is_checked_before_anything_runs(runs, values, part):
+    good = {"algorithm": "noting", "ranks": 2, "nbytes": 8, "topology": "star", "bandwidth": 1e9, "latency": 0}
+    assert len(cs.sweep(**good)) == len(runs) == 1  # the fixture does notice a run
+    runs.clear()
+    with pytest.raises(cs.InputError) as refused:
+        cs.sweep(**good | values)
+    assert part in str(refused.value)
+    assert runs == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"nbytes": [8, 10], "itemsize": 4},
+        {"ranks": [2, 3], "offsets": [0, 0]},
+        {"nbytes": 8, "model": "maxmim"},
+        {"nbytes": 8, "gamma": "1 parsec"},
+    ],
+    ids=str,
+)
+def test_settings_are_checked_before_anything_runs(runs, values):
+    with pytest.raises(cs.InputError):
+        cs.sweep(**{"algorithm": "noting", "ranks": 2} | PORTS | values)
+    assert runs == []
+
+
+def test_records_can_be_had_one_by_one_and_values_are_checked_at_once(runs):
+    rows = iter_sweep("all_reduce", "noting", [2, 3, 4], 8, **PORTS)
+    assert runs == []
+    assert next(rows)["ranks"] == 2
+    assert runs == [2]
+    with pytest.raises(cs.InputError, match="got 0"):
+        iter_sweep("all_reduce", "noting", [2, 0], 8, **PORTS)
