@@ -220,12 +220,10 @@ class _Tracer:
         ]
         more = len(missing) - len(same)
         remarks = [f"so {'do' if len(also) > 1 else 'does'} {_ranks(also)}"] if also else []
-        remarks += [f"values of {more} more {'ranks are' if more > 1 else 'rank is'} missing too"] if more else []
+        others = f"{more} other ranks" if more > 1 else "another rank"
+        remarks += [f"the values of {others} are missing too"] if more else []
         aside = f" ({'; '.join(remarks)})" if remarks else ""
-        if rank in same and len(same) == 1:
-            lacks = f"its own values for chunk {self.chunk}"
-        else:
-            lacks = self._values(same)
+        lacks = f"its own values for chunk {self.chunk}" if same == [rank] else self._values(same)
         odd, step = self._odd_one_out()
         steps = [number for number in (reason.step, step) if number is not None]
         message = f"Rank {rank} ends without {lacks}{aside}. {reason.text}{odd}"
@@ -365,8 +363,8 @@ class _Tracer:
             else f"only in step {self.step[got[0]]}"
         )
         text = (
-            f"Rank {sender} sends chunk {self.chunk} to rank {self.dst[row]} in step {step}{self.where(row)}, too early: "
-            f"it gets them {when} (by {self._move(got[0], sender)})."
+            f"Rank {sender} sends chunk {self.chunk} to rank {self.dst[row]} in step {step}{self.where(row)}, too "
+            f"early: it gets them {when} (by {self._move(got[0], sender)})."
         )
         return _Reason(text, step, 1, ("early", row))
 
@@ -382,11 +380,9 @@ class _Tracer:
         return replace(reason, text=f"{text}; rank {sender} did not have them then. {reason.text}", rating=2)
 
     def _never_brought(self, rank: int, who: int, before: int | None) -> _Reason:
-        holders = sorted(
-            {stay.rank for stay in self._stays(who, before) if stay.overwritten is None}
-            if before is not None
-            else {other for other, held in enumerate(self.final) if who in held}
-        )
+        stays = [stay for stay in self._stays(who, before) if stay.overwritten is None]
+        holders = sorted(stay.rank for stay in stays)
+        latest = max((stay for stay in stays if stay.came is not None), key=lambda stay: stay.came or 0, default=None)
         arriving = self._into(rank, before)
         if arriving:
             last = arriving[-1]
@@ -398,8 +394,12 @@ class _Tracer:
             reached = f"no move brings chunk {self.chunk} to it"
         until = f" before step {before}" if before is not None else " in the end"
         verb = "have" if len(holders) > 1 else "has"
-        text = f"{_ranks(holders, capital=True)} {verb} them{until}, but rank {rank} does not: {reached}."
-        return _Reason(text, self.step[arriving[-1]] if arriving else None, 4, ("never brought", rank))
+        text = f"{_ranks(holders, capital=True)} {verb} them{until}"
+        step = None
+        if latest is not None and latest.came is not None:
+            step = self.step[latest.came]
+            text += f" (the last, rank {latest.rank}, from step {step} on)"
+        return _Reason(f"{text}, but rank {rank} does not: {reached}.", step, 4, ("never brought", rank))
 
     def _reason_of_several(self, rank: int, who: list[int]) -> _Reason:
         """Give the reason that several contributors share, once."""

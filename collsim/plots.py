@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collsim.bounds import lower_bound
-from collsim.catalog import get_algorithm, make_schedule
+from collsim.catalog import ALGORITHMS, get_algorithm, make_schedule
 from collsim.collectives import collective_name, get_collective
 from collsim.errors import InputError, MissingDependencyError
 from collsim.models import AlphaBeta
@@ -62,6 +63,7 @@ _AROUND_LANES = 1.15  # title, legend and axis
 _HEAD = 16  # of an arrow, in pixels
 _MOST_ARROWS = 2000
 _MOST_RUNS = 4  # of chunks in a label
+_LONGEST_OPTIONS = 50  # letters in a title
 _PLACES = (0.3, 0.22, 0.38, 0.5, 0.62, 0.7, 0.78)  # of a label along its arrow
 
 
@@ -245,8 +247,12 @@ def plot_schedule(result: Result) -> Figure:
         fontsize=_FONT_SIZE - 1,
         handlelength=3,
     )
-    options = [f"{key}={value}" for key, value in schedule.options.items() if value is not None]
-    title = [f"{schedule.collective.name} by {schedule.algorithm}", f"K = {schedule.ranks}", *options]
+    known = ALGORITHMS.get((schedule.collective.name, schedule.algorithm))
+    defaults = known.options if known else {}
+    options = [f"{key}={value}" for key, value in schedule.options.items() if value != defaults.get(key)]
+    title = [f"{schedule.collective.name} by {schedule.algorithm}", f"K = {schedule.ranks}"]
+    if options:
+        title.append(textwrap.shorten(", ".join(options), _LONGEST_OPTIONS, placeholder=" ..."))
     title.append(f"{format_size(result.nbytes)} in {format_time(result.time)}")
     axes.set_title(", ".join(title), loc="left", fontsize=_FONT_SIZE + 1.5, pad=_FONT_SIZE * 2)
     return figure
@@ -300,7 +306,8 @@ def _draw_arrows(axes: Axes, ends: Sequence[tuple[Any, Any]], kinds: Sequence[Op
     taken: list[tuple[Any, Any]] = []
     for number, label in enumerate(labels):
         text = axes.text(
-            *ends[number][0],
+            0,
+            0,
             label,
             fontsize=_FONT_SIZE - 2,
             horizontalalignment="center",
@@ -322,7 +329,8 @@ def _draw_arrows(axes: Axes, ends: Sequence[tuple[Any, Any]], kinds: Sequence[Op
         if best is None:
             text.remove()
             continue
-        text.set_position(back.transform(best[1]))
+        x, y = back.transform(best[1])
+        text.set_position((x, y))
         taken.append((best[1], size))
 
 
@@ -382,7 +390,7 @@ def plot_costs(
     counts = sorted({parse_size(size) for size in sizes})
     if not chosen or len(counts) < 2 or counts[0] < 1:
         raise InputError(f"nothing to draw: give an algorithm and two sizes above 0 (got {chosen} and {counts})")
-    costs = {
+    costs: dict[str, Any] = {
         "alpha": parse_time(alpha, "alpha"),
         "beta": parse_time_per_byte(beta),
         "gamma": parse_time_per_byte(gamma, "gamma"),

@@ -155,8 +155,8 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
     x : array_like, shape (ranks, elements)
         One vector a rank, of any numeric dtype and any length, 0 included. Not changed.
     op : {"sum", "prod", "max", "min", "avg"}
-        The reduction. ``avg`` divides the sum by the number of ranks at the end, for integers rounding
-        towards zero, as NCCL does.
+        The reduction. ``avg`` divides each sum by the number of its terms at the end, for integers
+        rounding towards zero, as NCCL does.
 
     Returns
     -------
@@ -202,10 +202,15 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
         outputs = collective.outputs(ranks, chunks, rank)
         if not len(outputs) and not len(collective.inputs(ranks, chunks, rank)):
             result[rank, : vectors.shape[1]] = vectors[rank]  # takes no part
-        state[rank, outputs[~collective.after(ranks, chunks, rank).any(axis=1)]] = 0
+        contributors = collective.after(ranks, chunks, rank).sum(axis=1)
+        state[rank, outputs[contributors == 0]] = 0
+        if op == "avg":
+            for terms in np.unique(contributors[contributors > 1]).tolist():
+                averaged = outputs[contributors == terms]
+                state[rank, averaged] = _divide(state[rank, averaged], terms)
         for columns, part in _runs(outputs, sizes):
             result[rank, columns] = state[rank, part, : sizes[part[0]]].ravel()
-    return _divide(result, ranks) if op == "avg" else result
+    return result
 
 
 def _runs(chunks: Array, sizes: Array) -> Iterator[tuple[slice, Array]]:
@@ -247,13 +252,13 @@ def _is_numeric(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "V" and dtype.names is None and np.can_cast(dtype, np.float64)
 
 
-def _divide(total: Array, ranks: int) -> Array:
+def _divide(total: Array, terms: int) -> Array:
     if total.dtype.kind in "iu":
-        # Wide enough for the number of ranks, which need not fit into a small type.
+        # Wide enough for the number of terms, which need not fit into a small type.
         wide = total if total.dtype.itemsize == 8 else total.astype(np.int64)
-        quotient: Array = (wide // ranks + ((wide < 0) & (wide % ranks != 0))).astype(total.dtype)
+        quotient: Array = (wide // terms + ((wide < 0) & (wide % terms != 0))).astype(total.dtype)
         return quotient
-    mean: Array = (total / np.asarray(ranks, dtype=total.dtype)).astype(total.dtype)
+    mean: Array = (total / np.asarray(terms, dtype=total.dtype)).astype(total.dtype)
     return mean
 
 

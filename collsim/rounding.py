@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def get_format(name: str) -> Format:
         import ml_dtypes
 
         dtype = np.dtype(getattr(ml_dtypes, name))
-        info = ml_dtypes.finfo(dtype)
+        info = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     return Format(dtype, int(info.nmant) + 1, int(info.minexp), float(info.max))
 
 
@@ -442,7 +443,7 @@ def _reproduced(schedule: Schedule, name: str, samples: Array, other: int, optio
         edges = split(len(samples), plan.ranks)
         shares = []
         with np.errstate(over="ignore", invalid="ignore"):
-            for begin, end in zip(edges[:-1], edges[1:], strict=True):
+            for begin, end in itertools.pairwise(edges.tolist()):
                 total = samples[begin].copy()
                 for sample in samples[begin + 1 : end]:
                     total = total + sample

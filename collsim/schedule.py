@@ -234,7 +234,8 @@ _OPS = frozenset(Op)
 def _sums(sizes: Floats, first: Ints, count: Ints) -> Floats:
     """Return the sizes of `count` neighbours from `first` on, added up."""
     edges = np.concatenate([[0.0], np.cumsum(sizes)])
-    total: Floats = edges[first + count] - edges[first]
+    # One chunk alone is taken as it is: a difference of sums would be off in the last bit.
+    total: Floats = np.where(count == 1, sizes[first], edges[first + count] - edges[first])
     return total
 
 

@@ -117,7 +117,9 @@ def simulate(
         model=parameters.name,
         engine=chosen.name,
         ordering=ordering,
-        bound=lower_bound(schedule.collective, schedule.ranks, size, parameters, gamma=cost, offsets=starts),
+        bound=lower_bound(
+            schedule.collective, schedule.ranks, size, parameters, gamma=cost, offsets=starts, itemsize=item
+        ),
         wall_seconds=time.perf_counter() - began,
         last_start=0.0 if starts is None else float(starts.max()),
     )

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collsim.algorithms.table import ADMITS, VECTOR_FORMS
+from collsim.catalog import get_algorithm
 from collsim.collectives import COLLECTIVES, Collective, collective_name, get_collective
 from collsim.diagnosis import Diagnosis, diagnose, diagnose_table, explain_waiting
 from collsim.engines import ENGINES
@@ -77,8 +78,8 @@ class Fault:
         ``not repeatable``, ``bad table``, ``wrong``, ``deadlock``, ``should refuse``, ``internal``.
     message : str
         What happened, in words, on one line.
-    ranks : int
-        K, the number of ranks for which it happened.
+    ranks : int or None
+        K, the number of ranks for which it happened; None if before any call.
     options : mapping
         The options of that call.
     rank, step, chunk : int or None
@@ -89,7 +90,7 @@ class Fault:
 
     kind: str
     message: str
-    ranks: int
+    ranks: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     rank: int | None = None
     step: int | None = None
@@ -169,16 +170,15 @@ class Report:
         fault = self.fault
         if fault is None:
             return []
-        kinds = "wrong" if fault.kind in _PER_RANKS else ""
+        per_ranks = fault.kind in _PER_RANKS
         first = f"{self.algorithm} is not a right {self.collective}"
-        if kinds and self.right:
-            first += f": it is right for K = {_numbers(self.right)} and wrong for K = {_numbers(self.wrong)} ranks"
-        elif kinds and len(self.wrong) > 1:
-            first += f": it is wrong for every number of ranks that was tried, K = {_numbers(self.wrong)}"
+        if per_ranks and self.right:
+            first += f": it is right for K = {spell(self.right)} and wrong for K = {spell(self.wrong)}"
+        elif per_ranks and len(self.wrong) > 1:
+            first += f": it is wrong for every number of ranks that was tried, K = {spell(self.wrong)}"
         with_options = "".join(f", {key}={value}" for key, value in fault.options.items())
-        return [
-            part for part in (f"{first}.", f"K = {fault.ranks}{with_options}: {fault.message}", self.advice) if part
-        ]
+        when = "" if fault.ranks is None else f"K = {fault.ranks}{with_options}: "
+        return [part for part in (f"{first}.", f"{when}{fault.message}", self.advice) if part]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data, as ``collsim check --json`` prints it."""
@@ -348,6 +348,66 @@ def examine_algorithm(
     return Report(title, promised, counts, tuple(right), tuple(refused), tuple(wrong), tuple(cases), fault, advice)
 
 
+def examine_file(
+    target: str,
+    collective: str | Collective = "all_reduce",
+    ranks: Iterable[int] | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    admits: str | None = None,
+    max_seconds: float = MAX_SECONDS,
+) -> Report:
+    """Examine a function of a file, as ``collsim check`` does; a file that cannot be run is a fault too.
+
+    Parameters
+    ----------
+    target : str
+        ``"my_algorithm.py:my_ring"``, or the name of an algorithm of the table.
+    collective, ranks, options, max_seconds
+        As for `examine_algorithm`.
+    admits : str, optional
+        As there; default: what the table says, and "any" for a file.
+
+    Returns
+    -------
+    Report
+        As of `examine_algorithm`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, function or algorithm, or an argument is wrong.
+
+    Examples
+    --------
+    >>> examine_file("ring", ranks=[1, 2, 3]).passed
+    True
+    """
+    counts = _ranks(ranks)
+    try:
+        with _deadline(max_seconds):
+            found = get_algorithm(collective, target)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        cause = error.__cause__ if isinstance(error, InputError) else error
+        if cause is None:
+            raise
+        line, code = _line_of(cause, None)
+        raised = f"had not come to its end after {max_seconds:g} s" if isinstance(cause, _TooLong) else _raised(cause)
+        text = f"The file cannot be run: {raised}{_in(line, code)}."
+        return Report(target, collective_name(collective), counts, (), (), (), (), Fault("crash", text, line=line))
+    return examine_algorithm(
+        found.build,
+        collective,
+        counts,
+        options,
+        admits=found.admits if admits is None else admits,
+        name=target,
+        max_seconds=max_seconds,
+    )
+
+
 def _ranks(ranks: Iterable[int] | None) -> tuple[int, ...]:
     counts = tuple(sorted({parse_count(count, "ranks") for count in (DEFAULT_RANKS if ranks is None else ranks)}))
     if not counts:
@@ -361,15 +421,19 @@ def _advice(right: Sequence[int], wrong: Sequence[int], fault: Fault) -> str:
         return ""
     if list(wrong) == [1]:
         return "One rank has nothing to do: return a schedule without moves for it."
-    for kind in ("power of two", "even"):
+    if sum(count > 1 for count in right) < 2:
+        return ""
+    for kind, (plural, one) in _KINDS.items():
         if all(ADMITS[kind](count) for count in right) and not any(ADMITS[kind](count) for count in wrong):
-            plural = {"power of two": "powers of two", "even": "even numbers of ranks"}[kind]
             return (
-                f"It works for {plural} only. If that is meant, let it refuse the others, "
-                f'raise collsim.InputError(f"this needs {"a power of two" if kind != "even" else "an even number"}, got '
-                f"{{ranks}} ranks; use 'ring' instead\"), and declare it with admits={kind!r} (--admits)."
+                f"It works for {plural} only. If that is meant, let it refuse the others, raise "
+                f'collsim.InputError(f"this needs {one}, got {{ranks}} ranks; use another algorithm"), and declare it '
+                f"with admits={kind!r} (--admits)."
             )
     return ""
+
+
+_KINDS = {"power of two": ("powers of two", "a power of two"), "even": ("even numbers of ranks", "an even number")}
 
 
 class _Wrong(Exception):
@@ -400,6 +464,7 @@ class _Examiner:
         self.options = options
         self.max_seconds = max_seconds
         self.max_moves = max_moves
+        self.brief = False  # whether no causes are looked for any more
         self.name = collective_name(collective)
         self._by_counts = (
             self.name in COLLECTIVES and self.name.removesuffix("v") in VECTOR_FORMS and self.name[-1] == "v"
@@ -417,15 +482,18 @@ class _Examiner:
         """Do everything for one number of ranks, with all options; return what the first has shown."""
         first, *others = self._variants(ranks)
         case = self._examine(ranks, first)
-        for options in others if ranks <= _MAX_VARIED else ():
-            self._examine(ranks, options)
+        for options in others:
+            if ranks <= _MAX_VARIED:
+                self._examine(ranks, options)
+            else:
+                self._verify(*self._schedule(ranks, options), options)
         return case
 
     def prove(self, ranks: int) -> None:
-        """Call, and prove what comes back."""
-        for options in self._variants(ranks)[: None if ranks <= _MAX_VARIED else 1]:
-            schedule, expected = self._schedule(ranks, options)
-            self._verify(schedule, expected, options)
+        """Call, and prove what comes back, without looking for the cause if that fails."""
+        self.brief = True
+        for options in self._variants(ranks):
+            self._verify(*self._schedule(ranks, options), options)
 
     def must_refuse(self, ranks: int, admits: str) -> None:
         """See that the function says what to use instead for a number of ranks that it does not work for."""
@@ -520,15 +588,15 @@ class _Examiner:
         except KeyboardInterrupt:
             raise
         except _TooLong as error:
-            line = self._line(error)
-            text = f"It had not returned after {self.max_seconds:g} s{_in(line)}: does a loop never end?"
+            line, code = self._line(error)
+            text = f"It had not returned after {self.max_seconds:g} s{_in(line, code)}: does a loop never end?"
             raise self._wrong("too slow", text, ranks, options, line=line) from None
         except BaseException as error:
             raise self._explain(error, ranks, options) from None
 
     def _explain(self, error: BaseException, ranks: int, options: dict[str, Any]) -> _Wrong:
         """Return the fault for what the function raised."""
-        line = self._line(error)
+        line, code = self._line(error)
         table = _refused_table(error)
         if table is not None:
             where = self._written(ranks, options)
@@ -544,15 +612,12 @@ class _Examiner:
         text = " ".join(str(error).split())
         if isinstance(error, CollsimError):
             if _raised_by(error) == self.file:
-                return self._wrong("refused ranks", f"It refuses: {text}{_in(line)}", ranks, options, line=line)
-            return self._wrong("bad table", f"{text}{_in(line)}.", ranks, options, line=line)
-        name = type(error).__name__
-        return self._wrong(
-            "crash", f"It raises {name}{f': {text}' if text else ''}{_in(line)}.", ranks, options, line=line
-        )
+                return self._wrong("refused ranks", f"It refuses to work{_in(line)}: {text}", ranks, options, line=line)
+            return self._wrong("bad table", f"{_capital(text)}{_in(line, code)}.", ranks, options, line=line)
+        return self._wrong("crash", f"It raises {_raised(error)}{_in(line, code)}.", ranks, options, line=line)
 
-    def _line(self, error: BaseException) -> str | None:
-        return line_of(error, self.file)
+    def _line(self, error: BaseException) -> tuple[str | None, str]:
+        return _line_of(error, self.file)
 
     # ---- what came back
 
@@ -577,16 +642,15 @@ class _Examiner:
         return replace(schedule, collective=expected), expected
 
     def _limit(self, schedule: Schedule, options: dict[str, Any]) -> None:
-        for number, what in (
-            (len(schedule), "moves"),
-            (schedule.steps, "steps"),
-            (schedule.chunks, "chunks"),
-            (int(schedule.count.sum(dtype=np.int64)) // 16, "times 16 chunks in its moves"),
+        most = self.max_moves
+        for number, what, limit in (
+            (len(schedule), "moves", most),
+            (schedule.steps, "steps (they are numbered 0, 1, 2 and so on)", most),
+            (schedule.chunks, "chunks", most),
+            (int(schedule.count.sum(dtype=np.int64)), "chunks in all its moves", 16 * most),
         ):
-            if number > self.max_moves:
-                text = (
-                    f"It writes {number} {what} for {schedule.ranks} ranks; more than {self.max_moves} are not tried."
-                )
+            if number > limit:
+                text = f"It has {number} {what} for {schedule.ranks} ranks; more than {limit} are not tried."
                 raise self._wrong("too large", text, schedule.ranks, options)
 
     def _right_collective(self, schedule: Schedule, expected: Collective, options: dict[str, Any]) -> None:
@@ -654,6 +718,8 @@ class _Examiner:
         try:
             verify(schedule)
         except VerificationError as error:
+            if self.brief:
+                raise self._wrong("wrong", str(error), schedule.ranks, options) from None
             where = self._written(schedule.ranks, options)
             found = diagnose(schedule, error, expected, lambda row: where.get(_row_key(schedule, row), ""))
             raise self._wrong(
@@ -719,9 +785,9 @@ class _Examiner:
         where = self._written(schedule.ranks, options)
         found = explain_waiting(schedule, row, other, lambda row: where.get(_row_key(schedule, row), ""))
         text = (
-            f"Deadlock: in step {found.step} a packed message from rank {schedule.src[row]} to rank {schedule.dst[row]} "
-            f"waits (after=) for itself: its part with chunk {schedule.chunk[row]} for that with chunk "
-            f"{schedule.chunk[other]}."
+            f"Deadlock: in step {found.step} a packed message from rank {schedule.src[row]} to rank "
+            f"{schedule.dst[row]} waits (after=) for itself: its part with chunk {schedule.chunk[row]} for that with "
+            f"chunk {schedule.chunk[other]}."
         )
         return self._wrong(
             "deadlock", text, schedule.ranks, options, rank=found.rank, step=found.step, chunk=found.chunk
@@ -732,6 +798,8 @@ class _Examiner:
     def _written(self, ranks: int, options: dict[str, Any]) -> dict[tuple[int, ...], str]:
         """Call once more and note on which line each move is written: what a row holds -> ``" (line 12)"``."""
         lines: dict[tuple[int, ...], str] = {}
+        if self.brief:
+            return lines
         ops = {ScheduleBuilder.copy.__code__: 0, ScheduleBuilder.reduce.__code__: 1}
 
         def note(frame: FrameType, event: str, argument: Any) -> None:
@@ -773,8 +841,14 @@ def _row_key(schedule: Schedule, row: int) -> tuple[int, ...]:
     return (*(int(getattr(schedule, name)[row]) for name in _ROW), int(schedule.op[row]))
 
 
-def _numbers(numbers: Sequence[int]) -> str:
-    """Return numbers with runs of three and more drawn together: ``1..4, 8``."""
+def spell(numbers: Sequence[int]) -> str:
+    """Return numbers with runs of three and more drawn together: ``1..4, 8``.
+
+    Examples
+    --------
+    >>> spell([1, 2, 3, 8, 9])
+    '1..3, 8, 9'
+    """
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][-1] + 1:
@@ -790,11 +864,20 @@ def _described(collective: Collective) -> str:
 
 
 def _type(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}" if isinstance(value, ScheduleBuilder) else repr(value)
+    return "a ScheduleBuilder" if isinstance(value, ScheduleBuilder) else repr(value)[:60]
 
 
-def _in(line: str | None) -> str:
-    return f" ({line})" if line else ""
+def _in(line: str | None, code: str = "") -> str:
+    return f" ({line}{f': {code}' if code else ''})" if line else ""
+
+
+def _raised(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{f': {text}' if text else ''}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 # ---- what the collective asks for, worked out from its definition
@@ -843,7 +926,7 @@ def _by_definition(
 def _same_promise(one: Collective, other: Collective, ranks: int, chunks: int) -> bool:
     if one.at_least_once != other.at_least_once:
         return False
-    pairs = [(one.shares(ranks, chunks), other.shares(ranks, chunks))]
+    pairs: list[tuple[Any, Any]] = [(one.shares(ranks, chunks), other.shares(ranks, chunks))]
     pairs += [(one.cut(ranks, chunks, n), other.cut(ranks, chunks, n)) for n in _sizes(other, ranks)]
     for rank in range(ranks):
         for name in ("before", "after", "inputs", "outputs"):
@@ -892,28 +975,17 @@ def _raised_by(error: BaseException) -> str | None:
     return frames[-1].f_code.co_filename if frames else None
 
 
-def line_of(error: BaseException, file: str | None = None) -> str | None:
-    """Return the line of an author's file where an error came from.
+def _line_of(error: BaseException, file: str | None) -> tuple[str | None, str]:
+    """Return the line of an author's file that an error comes from, such as ``"my.py, line 12"``, and what it says.
 
-    Parameters
-    ----------
-    error : BaseException
-        As caught.
-    file : str, optional
-        The author's file; default: whatever is not part of collsim or of a library.
-
-    Returns
-    -------
-    str or None
-        Such as ``"my_algorithm.py, line 12: x = ranks[0]"``; None if no line is the author's.
+    Without a file it is the last line that is not part of collsim or of a library.
     """
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return f"{Path(error.filename).name}, line {error.lineno}"
-    found = None
+        return f"{Path(error.filename).name}, line {error.lineno}", (error.text or "").strip()
+    found: tuple[str | None, str] = (None, "")
     for frame, number in traceback.walk_tb(error.__traceback__):
         name = frame.f_code.co_filename
         mine = name == file if file is not None else not _is_ours(name) and "site-packages" not in name
         if mine and not name.startswith("<frozen"):
-            code = linecache.getline(name, number).strip()
-            found = f"{Path(name).name}, line {number}{f': {code}' if code else ''}"
+            found = f"{Path(name).name}, line {number}", linecache.getline(name, number).strip()
     return found

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collsim.book import brief, choose_algorithms, grouped, listing
+from collsim.algorithms.table import ADMITS
 from collsim.catalog import ALGORITHMS, make_schedule
 from collsim.replay import execute, verify
 from collsim.simulation import simulate
@@ -178,7 +179,9 @@ def answer(
     number, width = parse_count(examples, "examples"), parse_count(features, "features")
     start = parse_count(seed, "seed", minimum=0)
     if algorithms is None:
-        algorithms = [name for owner, name in ALGORITHMS if owner == "all_reduce"]
+        algorithms = [
+            name for (owner, name), entry in ALGORITHMS.items() if owner == "all_reduce" and ADMITS[entry.admits](count)
+        ]
     chosen = choose_algorithms(algorithms)
 
     inputs, targets = regression(number, width, start)
@@ -291,6 +294,11 @@ def _how_long(figures: GradientFigures) -> str:
         return f"{text}."
     reason = ", so the number of steps decides: " if transfer * figures.workers < figures.latency else ": "
     return (
-        f"{text}{reason}{fastest.algorithm} ({fastest.steps} steps) takes {format_time(fastest.time)}, "
-        f"{slowest.algorithm} ({slowest.steps} steps) {format_time(slowest.time)}."
+        f"{text}{reason}{fastest.algorithm} ({counted(fastest.steps)}) takes {format_time(fastest.time)}, "
+        f"{slowest.algorithm} ({counted(slowest.steps)}) {format_time(slowest.time)}."
     )
+
+
+def counted(steps: int) -> str:
+    """Return a number of steps in words."""
+    return f"{steps} step" if steps == 1 else f"{steps} steps"

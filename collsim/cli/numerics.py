@@ -94,8 +94,8 @@ def _print(records: list[dict[str, Any]]) -> None:
     first = records[0]
     scale = "" if first["scale"] == 1 else f", multiplied by {first['scale']:g}"
     title = (
-        f"{first['collective']} on {first['ranks']} ranks: {first['elements']} {first['dtype']} a rank, {first['data']} "
-        f"data ({DATA[first['data']]}; seed {first['seed']}){scale}"
+        f"{first['collective']} on {first['ranks']} ranks: {first['elements']} {first['dtype']} a rank, "
+        f"{first['data']} data ({DATA[first['data']]}; seed {first['seed']}){scale}"
     )
     other = first["other_ranks"]
     print_table(
@@ -103,11 +103,12 @@ def _print(records: list[dict[str, Any]]) -> None:
         [_cells(record) for record in records],
         title=title,
     )
+    unit = get_format(first["dtype"]).unit
     click.echo(
-        "\ndepth: additions on the longest way from a term to a sum. in ulp: largest error in units in the last place of\n"
-        "the exact sum. relative: norm of the errors over norm of the exact sums. bound: the same of gamma_depth sum|x|,\n"
-        f"gamma_m = m u/(1 - m u), u = {get_format(first['dtype']).unit:g} ('-' where m u reaches 1). error/bound: of the"
-        " worst element."
+        "\ndepth: additions on the longest way from a term to a sum. in ulp: largest error in units in the last\n"
+        "place of the exact sum. relative: norm of the errors over norm of the exact sums. bound: the same of\n"
+        f"gamma_depth sum|x|, gamma_m = m u/(1 - m u), u = {unit:g}; '-' where m u reaches 1. error/bound: of the\n"
+        "worst element."
     )
     for record in records:
         if record["overflowed"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ def algorithm_options(command: Command) -> Command:
         "options",
         multiple=True,
         metavar="KEY=VALUE",
-        help="An option of the algorithm, such as root=3. May be repeated.",
+        help="An option of the algorithm, such as root=3 or counts=4,0,2. May be repeated.",
     )(command)
 
 
@@ -110,6 +111,13 @@ def parse_offsets(pairs: tuple[str, ...], ranks: int) -> list[str] | None:
 
 
 def _value(text: str) -> Any:
+    if text.startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise InputError(f"{text!r} is not a list such as [1,2,3] or [[1,2],[3,4]]") from None
+    if "," in text:
+        return [_value(part) for part in text.split(",")]
     for kind in (int, float):
         try:
             return kind(text)
