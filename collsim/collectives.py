@@ -46,7 +46,8 @@ def split(elements: int, chunks: int) -> Indices:
     return part * base + np.minimum(part, longer)
 
 
-def _whole_row(ranks: int, chunks: int, rank: int) -> Indices:
+def whole_row(ranks: int, chunks: int, rank: int) -> Indices:
+    """Return all chunks in order: what most vectors consist of."""
     return np.arange(chunks)
 
 
@@ -97,8 +98,8 @@ class Collective:
     before: Callable[[int, int, int], Bools]
     after: Callable[[int, int, int], Bools]
     bus_factor: Callable[[int], float]
-    inputs: Callable[[int, int, int], Indices] = _whole_row
-    outputs: Callable[[int, int, int], Indices] = _whole_row
+    inputs: Callable[[int, int, int], Indices] = whole_row
+    outputs: Callable[[int, int, int], Indices] = whole_row
     cut: Callable[[int, int, int], Indices] = _cut_evenly
     shares: Callable[[int, int], NDArray[np.float64]] = _equal_shares
     at_least_once: bool = False

@@ -23,7 +23,7 @@ from collsim.algorithms.table import ADMITS
 from collsim.catalog import ALGORITHMS, make_schedule
 from collsim.collectives import collective_name, split
 from collsim.errors import InputError, unknown
-from collsim.replay import _replay, execute, verify
+from collsim.replay import execute, replay, verify
 from collsim.schedule import Schedule
 from collsim.units import parse_count
 
@@ -68,7 +68,8 @@ class Format:
 
     def ulp(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the distance between neighbours of the format at `values`."""
-        exponent = np.maximum(np.frexp(values)[1] - 1, self.least_exponent)
+        exponent = np.where(values == 0, self.least_exponent, np.frexp(values)[1] - 1)
+        exponent = np.maximum(exponent, self.least_exponent)
         spacing: NDArray[np.float64] = np.ldexp(1.0, exponent - (self.digits - 1))
         return spacing
 
@@ -132,7 +133,7 @@ def summation_depth(schedule: Schedule) -> NDArray[np.int32]:
     [7, 3]
     """
     height = np.zeros((schedule.ranks, schedule.chunks, 1), dtype=np.int32)
-    _replay(schedule, height, lambda here, arriving: np.maximum(here, arriving) + 1)
+    replay(schedule, height, lambda here, arriving: np.maximum(here, arriving) + 1)
     return height[:, :, 0]
 
 
