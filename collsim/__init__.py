@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collsim.shapes import star as star
     from collsim.simulation import simulate as simulate
     from collsim.sweeps import sweep as sweep
+    from collsim.testing import check_algorithm as check_algorithm
     from collsim.topology import Link as Link
     from collsim.topology import Topology as Topology
     from collsim.topology_files import load_topology as load_topology
@@ -63,6 +64,7 @@ _PUBLIC = {
     "Topology": "topology",
     "VerificationError": "errors",
     "check": "accuracy",
+    "check_algorithm": "testing",
     "execute": "replay",
     "full": "shapes",
     "get_collective": "collectives",

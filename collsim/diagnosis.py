@@ -120,12 +120,15 @@ class _Tracer:
     def _is_copy(self, row: int) -> bool:
         return bool(self.schedule.op[row] == Op.COPY)
 
-    def _replay(self) -> list[Held]:
+    def _replay(self, before: int | None = None) -> list[Held]:
+        """Return what each rank holds in the end, or before a step; note what every row carries and replaces."""
         ranks, chunks = self.schedule.ranks, self.schedule.chunks
         state: list[Held] = [
             {rank: (None,)} if self.collective.before(ranks, chunks, rank)[self.chunk] else {} for rank in range(ranks)
         ]
-        for _, batch in itertools.groupby(self.rows, key=lambda row: self.step[row]):
+        for step, batch in itertools.groupby(self.rows, key=lambda row: self.step[row]):
+            if before is not None and step >= before:
+                break
             rows = list(batch)
             for row in rows:
                 self.carried[row] = {
@@ -197,7 +200,8 @@ class _Tracer:
     def _when_it_comes(self, rank: int, step: int) -> str:
         later = [row for row in self.rows if self.dst[row] == rank and self.step[row] >= step and self.carried[row]]
         if not later:
-            return "it never gets it"
+            holders = [other for other, held in enumerate(self._replay(step)) if held]
+            return f"it never gets it ({_ranks(holders)} {'have' if len(holders) > 1 else 'has'} it then)"
         row = later[0]
         if self.step[row] == step:
             return (
@@ -216,7 +220,7 @@ class _Tracer:
         also = [
             other
             for other in range(self.schedule.ranks)
-            if other != rank and self._is_promised(other, same[0]) and same[0] not in self.final[other]
+            if other != rank and all(self._is_promised(other, who) and who not in self.final[other] for who in same)
         ]
         more = len(missing) - len(same)
         remarks = [f"so {'do' if len(also) > 1 else 'does'} {_ranks(also)}"] if also else []
@@ -295,7 +299,10 @@ class _Tracer:
                 f"{self.step[row]} by {self._move(row, rank)} before rank {rank} has sent them "
                 f"{'to anybody' if own else 'on'}."
             )
-            if not set(self.carried[row]) & set(self.replaced[row]) and not self._odd_one_out()[0]:
+            brought = sorted(self.carried[row])
+            if any(self._is_promised(rank, other) for other in set(range(self.schedule.ranks)) - {*brought, *who}):
+                text += f" That COPY carries those of {_ranks(brought)} only."
+            if self._should_have_reduced(row):
                 text += " A REDUCE would have added to them."
             return _Reason(text, self.step[row], 0, (rank, row))
         sends = [row for row in self.rows if self.src[row] == rank and (before is None or self.step[row] < before)]
@@ -322,6 +329,18 @@ class _Tracer:
         else:
             text += f"to anybody{until}"
         return _Reason(f"{text}.", came, 0, (rank, "kept"))
+
+    def _should_have_reduced(self, row: int) -> bool:
+        """Say whether a COPY that lost something looks like one that was to add.
+
+        It brings a partial sum without overlap, and its sender has still to get the result. (A COPY from a
+        rank that gets nothing more itself spreads what that takes for the result.)
+        """
+        if set(self.carried[row]) & set(self.replaced[row]) or self._odd_one_out()[0]:
+            return False
+        sender = self.src[row]
+        gets_more = any(self.step[later] > self.step[row] for later in self._into(sender, None))
+        return gets_more or not any(self._is_promised(sender, who) for who in self.carried[row])
 
     def _odd_one_out(self) -> tuple[str, int | None]:
         """Return a sentence and the step if one rank sends or receives nothing where all others do.
@@ -462,7 +481,13 @@ class _Tracer:
                 f"{self._move(row, met)}: {self._route(second, who)}."
             )
         elif [self._ends(hop) for hop in first] == [self._ends(hop) for hop in second]:
-            text = f"{_capital(self._move(row))} stands twice in step {self.step[row]}."
+            op = Op(int(self.schedule.op[row])).name
+            lines = [self.where(way[-1]) for way in (first, second)]
+            places = lines[0] if lines[0] == lines[1] else "".join(lines)
+            text = (
+                f"In step {self.step[row]} chunk {self.chunk} goes from rank {self.src[row]} to rank {self.dst[row]} "
+                f"twice, each time by {op}{places}."
+            )
         else:
             them = f"Those of rank {who}" if several else "They"
             text = (

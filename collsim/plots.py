@@ -64,6 +64,13 @@ _HEAD = 16  # of an arrow, in pixels
 _MOST_ARROWS = 2000
 _MOST_RUNS = 4  # of chunks in a label
 _LONGEST_OPTIONS = 50  # letters in a title
+_ARROW_LABEL: dict[str, Any] = {
+    "fontsize": _FONT_SIZE - 2,
+    "horizontalalignment": "center",
+    "verticalalignment": "center",
+    "bbox": {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+    "zorder": 4,
+}
 _PLACES = (0.3, 0.22, 0.38, 0.5, 0.62, 0.7, 0.78)  # of a label along its arrow
 
 
@@ -188,7 +195,6 @@ def plot_schedule(result: Result) -> Figure:
     require_matplotlib()
     import numpy as np
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     schedule, timeline = result.schedule, result.timeline
     if not len(schedule):
@@ -197,65 +203,68 @@ def plot_schedule(result: Result) -> Figure:
         raise InputError(
             f"{schedule.messages} messages are too many to draw, the most is {_MOST_ARROWS}; use fewer ranks or chunks"
         )
-    factor, unit = next(
-        (factor, unit) for factor, unit in _TIME_UNITS if factor <= result.time or (factor, unit) == _TIME_UNITS[-1]
-    )
-    start, finish = timeline.start / factor, timeline.finish / factor
-    _, first = np.unique(schedule.message, return_index=True)
-    work = [row for row in first.tolist() if schedule.op[row] == Op.COMPUTE]
-    messages = [row for row in first.tolist() if schedule.op[row] != Op.COMPUTE]
-    kinds = [Op(op) for op in sorted(set(schedule.op.tolist()), key=list(_ARROWS).index)]
+    second, unit = next((entry for entry in _TIME_UNITS if entry[0] <= result.time), _TIME_UNITS[-1])
+    start, finish = timeline.start / second, timeline.finish / second
+    _, first = np.unique(schedule.message, return_index=True)  # row of each move; those of one message move as one
 
     lane = max(_LEAST_LANE, min(_LANE, _TALLEST / schedule.ranks))
     height = lane * schedule.ranks + _AROUND_LANES
     figure = Figure(figsize=(9, height), dpi=_DOTS_PER_INCH)
     axes = figure.add_axes((0.06, 0.55 / height, 0.925, lane * schedule.ranks / height))
-    axes.set_xlim(0, max(result.time / factor, 1e-9) * 1.01)
+    axes.set_xlim(0, max(result.time / second, 1e-9) * 1.01)
     axes.set_ylim(schedule.ranks - 0.6, -0.4)  # rank 0 on top
     axes.hlines(range(schedule.ranks), *axes.get_xlim(), color="0.8", linewidth=1, zorder=1)
-    for row in work:
-        rank = schedule.src[row]
-        axes.plot([start[row], finish[row]], [rank, rank], color=_ARROWS[Op.COMPUTE][0], linewidth=6, zorder=2)
+    for row in first[schedule.op[first] == Op.COMPUTE].tolist():
+        axes.hlines(schedule.src[row], start[row], finish[row], color=_ARROWS[Op.COMPUTE][0], linewidth=6, zorder=2)
+    messages = first[schedule.op[first] != Op.COMPUTE].tolist()
     _draw_arrows(
         axes,
         [((start[row], schedule.src[row]), (finish[row], schedule.dst[row])) for row in messages],
         [Op(schedule.op[row]) for row in messages],
         [_chunks_of(result, row) if schedule.chunks > 1 else "" for row in messages],
     )
-
     axes.set_yticks(range(schedule.ranks))
     axes.tick_params(labelsize=_FONT_SIZE - 1)
     axes.tick_params(axis="y", length=0)
     axes.set_ylabel("rank", fontsize=_FONT_SIZE)
     axes.set_xlabel(f"time ({unit})", fontsize=_FONT_SIZE)
     axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_title(_title_of(result), loc="left", fontsize=_FONT_SIZE + 1.5, pad=_FONT_SIZE * 2)
+    _explain_arrows(axes, set(schedule.op.tolist()))
+    return figure
+
+
+def _title_of(result: Result) -> str:
+    schedule = result.schedule
+    known = ALGORITHMS.get((schedule.collective.name, schedule.algorithm))
+    defaults = known.options if known else {}
+    options = [f"{key}={value}" for key, value in schedule.options.items() if value != defaults.get(key)]
+    parts = [f"{schedule.collective.name} by {schedule.algorithm}", f"K = {schedule.ranks}"]
+    if options:
+        parts.append(textwrap.shorten(", ".join(options), _LONGEST_OPTIONS, placeholder=" ..."))
+    return ", ".join([*parts, f"{format_size(result.nbytes)} in {format_time(result.time)}"])
+
+
+def _explain_arrows(axes: Axes, ops: set[int]) -> None:
+    """Write under the title what each kind of line means."""
+    from matplotlib.lines import Line2D
+
     names = {Op.REDUCE: "REDUCE: combined with what is there", Op.COPY: "COPY: replaces it", Op.COMPUTE: "COMPUTE"}
-    if kinds == [Op.COPY]:
+    if Op.REDUCE not in ops:
         names[Op.COPY] = "COPY"
-    handles = [
-        Line2D([], [], color=_ARROWS[op][0], linestyle=_ARROWS[op][1], linewidth=1.3 if op != Op.COMPUTE else 6)
-        for op in kinds
-    ]
+    drawn = [op for op in names if op in ops]
+    width = {Op.COMPUTE: 6.0}
     axes.legend(
-        handles,
-        [names[op] for op in kinds],
+        [Line2D([], [], color=_ARROWS[op][0], linestyle=_ARROWS[op][1], linewidth=width.get(op, 1.3)) for op in drawn],
+        [names[op] for op in drawn],
         loc="lower left",
         bbox_to_anchor=(0, 1),
         borderaxespad=0.1,
-        ncols=len(kinds),
+        ncols=len(drawn),
         frameon=False,
         fontsize=_FONT_SIZE - 1,
         handlelength=3,
     )
-    known = ALGORITHMS.get((schedule.collective.name, schedule.algorithm))
-    defaults = known.options if known else {}
-    options = [f"{key}={value}" for key, value in schedule.options.items() if value != defaults.get(key)]
-    title = [f"{schedule.collective.name} by {schedule.algorithm}", f"K = {schedule.ranks}"]
-    if options:
-        title.append(textwrap.shorten(", ".join(options), _LONGEST_OPTIONS, placeholder=" ..."))
-    title.append(f"{format_size(result.nbytes)} in {format_time(result.time)}")
-    axes.set_title(", ".join(title), loc="left", fontsize=_FONT_SIZE + 1.5, pad=_FONT_SIZE * 2)
-    return figure
 
 
 def _chunks_of(result: Result, row: int) -> str:
@@ -301,37 +310,33 @@ def _draw_arrows(axes: Axes, ends: Sequence[tuple[Any, Any]], kinds: Sequence[Op
             zorder=3,
         )
 
-    along = np.linspace(0, 1, 60)[:, None]
-    dots = [begin + along * (end - begin) for begin, end in zip(tail, head, strict=True)]
-    taken: list[tuple[Any, Any]] = []
+    sizes = {label: _label_size(axes, label) for label in set(labels) if label}
+    places = np.array(_PLACES)[:, None]
+    dots = tail[:, None] + np.linspace(0, 1, 60)[:, None] * (head - tail)[:, None]
+    middles, extents = np.zeros((0, 2)), np.zeros((0, 2))  # of the labels written so far
     for number, label in enumerate(labels):
-        text = axes.text(
-            0,
-            0,
-            label,
-            fontsize=_FONT_SIZE - 2,
-            horizontalalignment="center",
-            verticalalignment="center",
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
-            zorder=4,
-        )
-        extent = text.get_window_extent()
-        size = np.array([extent.width, extent.height]) + 0.3 * _FONT_SIZE * _DOTS_PER_INCH / 72
-        others = np.concatenate([np.zeros((0, 2)), *dots[:number], *dots[number + 1 :]])
-        best: tuple[int, Any] | None = None
-        for place in _PLACES if label and length[number] > 2 * size.min() else ():
-            middle = tail[number] + place * (head[number] - tail[number])
-            if any((abs(middle - other) < (size + its) / 2).all() for other, its in taken):
-                continue
-            hidden = int((abs(others - middle) < size / 2).all(axis=1).sum())
-            if best is None or hidden < best[0]:
-                best = hidden, middle
-        if best is None:
-            text.remove()
+        if not label or length[number] < 2 * sizes[label].min():
             continue
-        x, y = back.transform(best[1])
-        text.set_position((x, y))
-        taken.append((best[1], size))
+        size, candidates = sizes[label], tail[number] + places * (head[number] - tail[number])
+        free = ~(abs(candidates[:, None] - middles) < (size + extents) / 2).all(axis=2).any(axis=1)
+        if not free.any():
+            continue
+        others = np.delete(dots, number, axis=0).reshape(-1, 2)
+        hidden = [(abs(others - middle) < size / 2).all(axis=1).sum() for middle in candidates]
+        best = candidates[np.argmin(np.where(free, hidden, np.inf))]
+        x, y = back.transform(best)
+        axes.text(x, y, label, **_ARROW_LABEL)
+        middles, extents = np.vstack([middles, best]), np.vstack([extents, size])
+
+
+def _label_size(axes: Axes, label: str) -> Any:
+    """Return the width and height of an arrow's label in pixels, with some space around it."""
+    import numpy as np
+
+    text = axes.text(0, 0, label, **_ARROW_LABEL)
+    extent = text.get_window_extent()
+    text.remove()
+    return np.array([extent.width, extent.height]) + 0.3 * _FONT_SIZE * _DOTS_PER_INCH / 72
 
 
 def plot_costs(

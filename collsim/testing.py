@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import linecache
 import os
+import re
 import signal
 import sys
 import threading
@@ -344,7 +345,7 @@ def examine_algorithm(
             wrong.append(count)
             if found.fault.kind in ("too slow", "too large"):
                 break
-    advice = _advice(right, wrong, fault) if fault is not None else ""
+    advice = _advice(right, wrong, fault) if fault is not None and admits == "any" else ""
     return Report(title, promised, counts, tuple(right), tuple(refused), tuple(wrong), tuple(cases), fault, advice)
 
 
@@ -384,6 +385,8 @@ def examine_file(
     True
     """
     counts = _ranks(ranks)
+    if target.endswith(".py"):
+        raise InputError(f"{target!r} names a file and no function in it: write '{target}:my_algorithm'")
     try:
         with _deadline(max_seconds):
             found = get_algorithm(collective, target)
@@ -394,8 +397,8 @@ def examine_file(
         if cause is None:
             raise
         line, code = _line_of(cause, None)
-        raised = f"had not come to its end after {max_seconds:g} s" if isinstance(cause, _TooLong) else _raised(cause)
-        text = f"The file cannot be run: {raised}{_in(line, code)}."
+        late = f"it had not come to its end after {max_seconds:g} s"
+        text = f"The file cannot be run: {late if isinstance(cause, _TooLong) else _raised(cause)}{_in(line, code)}."
         return Report(target, collective_name(collective), counts, (), (), (), (), Fault("crash", text, line=line))
     return examine_algorithm(
         found.build,
@@ -475,6 +478,12 @@ class _Examiner:
             self.parameters = set(inspect.signature(f).parameters)
         except (TypeError, ValueError):
             self.parameters = set()
+            return
+        kinds = [parameter.kind for parameter in inspect.signature(f).parameters.values()]
+        strange = sorted(set(options) - self.parameters)
+        if strange and inspect.Parameter.VAR_KEYWORD not in kinds:
+            takes = ", ".join(list(inspect.signature(f).parameters)[1:]) or "none"
+            raise InputError(f"the algorithm has no option {strange[0]!r} (it takes: {takes})")
 
     # ---- one number of ranks
 
@@ -499,21 +508,22 @@ class _Examiner:
         """See that the function says what to use instead for a number of ranks that it does not work for."""
         options = self._variants(ranks)[0]
         try:
-            self._call(ranks, options)
+            schedule = self._call(ranks, options)
         except _Wrong as found:
-            message = found.fault.message
-            advises = str(ranks) in message and ("use" in message.split() or "instead" in message)
-            if found.fault.kind == "refused ranks" and advises:
-                return
-            if found.fault.kind != "refused ranks":
+            instead = found.fault.message
+            if found.fault.kind == "too slow":
                 raise
-            what = f"it refuses, but without saying so: {message}"
+            if found.fault.kind == "refused ranks":
+                said = instead.partition(": ")[2]  # behind the line, whose number is not meant
+                if re.search(rf"\b{ranks}\b.*\b(use|instead)\b", said):
+                    return
+                instead = f"It only says: {said}"
         else:
-            what = "it returns a schedule"
+            instead = f"It returns {_type(schedule)}."
         raise self._wrong(
             "should refuse",
-            f"Declared to work for {admits} only, it must raise collsim.InputError with the number of ranks and what "
-            f"to use instead; {what}",
+            f"Declared for {_KINDS[admits][0]} only, it must refuse {ranks} ranks: raise collsim.InputError with that "
+            f"number and what to use instead. {instead}",
             ranks,
             options,
         )
@@ -546,7 +556,9 @@ class _Examiner:
         self._verify(schedule, expected, options)
         agree = self._execute(schedule, expected, options)
         simulated = self._simulate(schedule, options)
-        sent = np.bincount(schedule.src, weights=schedule.message_bytes(1), minlength=ranks)
+        sent = np.bincount(
+            schedule.src, weights=schedule.message_bytes(0 if self.name == "barrier" else 1), minlength=ranks
+        )
         least = _LEAST_SENT.get(self.name)
         return Case(
             ranks=ranks,
@@ -611,9 +623,9 @@ class _Examiner:
             )
         text = " ".join(str(error).split())
         if isinstance(error, CollsimError):
-            if _raised_by(error) == self.file:
-                return self._wrong("refused ranks", f"It refuses to work{_in(line)}: {text}", ranks, options, line=line)
-            return self._wrong("bad table", f"{_capital(text)}{_in(line, code)}.", ranks, options, line=line)
+            if _comes_from_the_builder(error):
+                return self._wrong("bad table", f"{_capital(text)}{_in(line, code)}.", ranks, options, line=line)
+            return self._wrong("refused ranks", f"It refuses to work{_in(line)}: {text}", ranks, options, line=line)
         return self._wrong("crash", f"It raises {_raised(error)}{_in(line, code)}.", ranks, options, line=line)
 
     def _line(self, error: BaseException) -> tuple[str | None, str]:
@@ -662,11 +674,6 @@ class _Examiner:
                 f"ScheduleBuilder({expected.name!r}, ranks, ...)."
             )
             raise self._wrong("wrong collective", text, ranks, options)
-        if dict(own.options) != dict(expected.options):
-            text = (
-                f"It returns a schedule of {own.name} with {_described(own)}, and {_described(expected)} was asked for."
-            )
-            raise self._wrong("wrong collective", text, ranks, options)
         needed = {"all_to_all": ranks * ranks, "all_to_allv": ranks * ranks, "send_recv": ranks}.get(expected.name)
         if needed is not None and chunks != needed:
             text = f"It cuts the vectors into {chunks} chunks; {expected.name} on {ranks} ranks needs {needed}."
@@ -677,6 +684,11 @@ class _Examiner:
         except InputError as error:
             raise self._wrong("bad table", f"It cuts the vectors wrongly: {error}.", ranks, options) from None
         if not _same_promise(own, expected, ranks, chunks):
+            if dict(own.options) != dict(expected.options):
+                text = (
+                    f"It returns a schedule of {own.name} with {_described(own)}; {_described(expected)} was asked for."
+                )
+                raise self._wrong("wrong collective", text, ranks, options)
             text = (
                 f"It is written for a Collective object of its own that is called {own.name!r} but promises something "
                 f"else: write ScheduleBuilder({expected.name!r}, ranks, ...)."
@@ -872,7 +884,7 @@ def _in(line: str | None, code: str = "") -> str:
 
 
 def _raised(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
     return f"{type(error).__name__}{f': {text}' if text else ''}"
 
 
@@ -969,10 +981,10 @@ def _refused_table(error: BaseException) -> Schedule | None:
     return found[-1] if found and isinstance(error, InputError) else None
 
 
-def _raised_by(error: BaseException) -> str | None:
-    """Return the file whose line raised the error."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return frames[-1].f_code.co_filename if frames else None
+def _comes_from_the_builder(error: BaseException) -> bool:
+    """Say whether an error came of writing moves, not of the author's own checks."""
+    code = {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return ScheduleBuilder.build.__code__.co_filename in code
 
 
 def _line_of(error: BaseException, file: str | None) -> tuple[str | None, str]:

@@ -22,8 +22,8 @@ import io
 import json
 import re
 import shlex
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,10 @@ FOLDER = Path(__file__).parent / "algorithms"
 COMMAND = "python docs/generate.py"
 
 # What all pictures of schedules have in common: latency and bandwidth can both be seen.
-SCHEDULE_NETWORK = {"alpha": "10us", "beta": "0.1ns/B"}
+SCHEDULE_NETWORK: dict[str, Any] = {"alpha": "10us", "beta": "0.1ns/B"}
 SCHEDULE_SIZE = "400kB"
 # What all pictures of costs have in common: 10 GB/s.
-COSTS_NETWORK = {"alpha": "5us", "beta": "0.1ns/B"}
+COSTS_NETWORK: dict[str, Any] = {"alpha": "5us", "beta": "0.1ns/B"}
 COSTS_SIZES = [10**power for power in range(2, 10)]
 
 _BLOCK = re.compile(r"<!-- generated: (.*?) -->\n(.*?)<!-- end -->", re.S)
@@ -74,7 +74,7 @@ def generated(text: str) -> str:
     """Return a page's text with everything between markers made anew."""
 
     def block(match: re.Match[str]) -> str:
-        return f"<!-- generated: {match[1]} -->\n{_made(match[1])}\n<!-- end -->"
+        return f"<!-- generated: {match[1]} -->\n\n{_made(match[1])}\n\n<!-- end -->"
 
     return _BLOCK.sub(block, text)
 
@@ -82,11 +82,10 @@ def generated(text: str) -> str:
 def figures() -> dict[str, Callable[[], Any]]:
     """Return what draws each picture that a page asks for, by the name of its file."""
     found: dict[str, Callable[[], Any]] = {}
-    for words in _markers("schedule", "costs"):
-        kind, name, *rest = words
+    for kind, name, *rest in _markers("schedule", "costs"):
         if name in found:
             raise SystemExit(f"two pictures are called {name}")
-        found[name] = (lambda rest=rest: draw_schedule(*rest)) if kind == "schedule" else lambda rest=rest: draw_costs(*rest)
+        found[name] = partial(draw_schedule if kind == "schedule" else draw_costs, *rest)
     return found
 
 
@@ -196,13 +195,18 @@ def times(command: str) -> str:
     """Return the times of a sweep: one column an algorithm, one row whatever else varies."""
     records = json.loads(run(f"{command} --json"))
     names = list(dict.fromkeys(record["algorithm"] for record in records))
-    keys = {"topology": str, "ranks": "K = {}".format, "size_bytes": format_size}
-    varying = [key for key in keys if len({record[key] for record in records}) > 1]
+    shown: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "collective": ("collective", str),
+        "topology": ("topology", str),
+        "ranks": ("K", str),
+        "size_bytes": ("size", format_size),
+    }
+    varying = [key for key in shown if len({record[key] for record in records}) > 1]
     found: dict[tuple[str, ...], dict[str, float]] = {}
     for record in records:
-        where = tuple(keys[key](record[key]) for key in varying)
+        where = tuple(shown[key][1](record[key]) for key in varying)
         found.setdefault(where, {"lower bound": record["lower_bound_s"]})[record["algorithm"]] = record["time_s"]
-    lines = [[*({"size_bytes": "size", "ranks": "ranks"}.get(key, key) for key in varying), *names, "lower bound"]]
+    lines = [[*(shown[key][0] for key in varying), *names, "lower bound"]]
     for where, seconds in found.items():
         least = min(seconds[name] for name in names)
         cells = [format_time(seconds[name]) for name in names]
@@ -256,7 +260,7 @@ def readable(formula: Formula) -> str:
     '2(K−1)(α + n/K · β) + [K > p]nγ'
     """
     if isinstance(formula, Composed):
-        return formula.text.partition(" of ")[2]
+        return "sum of its parts"
     return _text(ast.parse(formula.text, mode="eval").body)
 
 
@@ -299,7 +303,7 @@ def _call(name: str, args: list[ast.expr]) -> str:
             return f"lg {inner}"
         case "grid", [_, sides]:
             return _text(sides)
-        case ("sum" | "len" | "max"), [ast.GeneratorExp() | ast.ListComp() as each]:
+        case (("sum" | "len" | "max"), [ast.GeneratorExp() | ast.ListComp() as each]):
             over = "; ".join(_domain(generator) for generator in each.generators)
             conditions = [_text(condition) for generator in each.generators for condition in generator.ifs]
             if isinstance(each.elt, ast.Compare):
@@ -323,27 +327,24 @@ def _domain(generator: ast.comprehension) -> str:
 
 
 def _sum(node: ast.expr) -> str:
-    terms: list[tuple[str, ast.expr]] = []
-
-    def collect(part: ast.expr, sign: str) -> None:
-        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Add | ast.Sub):
-            collect(part.left, sign)
-            terms.append(("+" if isinstance(part.op, ast.Add) else "−", part.right))
-        else:
-            terms.append((sign, part))
-
-    collect(node, "+")
-    atoms = all(isinstance(term, ast.Name | ast.Constant) for _, term in terms)
-    written = [(sign, _text(term) if _is_term(term, last=i == len(terms) - 1) else f"({_text(term)})")
-               for i, (sign, term) in enumerate(terms)]
-    written = [(sign, f"[{_text(term)}]" if _is_condition(term) else text)
-               for (sign, text), (_, term) in zip(written, terms, strict=True)]
-    between = "{}" if atoms and not any(text in _GREEK.values() for _, text in written) else " {} "
-    return written[0][1] + "".join(between.format(sign) + text for sign, text in written[1:])
+    terms = list(_terms(node))
+    close = all(_text(term).isalnum() and _text(term).isascii() for _, term in terms)
+    first, *others = ((sign, _term(term)) for sign, term in terms)
+    return first[1] + "".join(f"{sign}{text}" if close else f" {sign} {text}" for sign, text in others)
 
 
-def _is_term(node: ast.expr, *, last: bool) -> bool:
-    return not isinstance(node, ast.IfExp) and not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub))
+def _terms(node: ast.expr, sign: str = "+") -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        yield from _terms(node.left, sign)
+        yield "+" if isinstance(node.op, ast.Add) else "−", node.right
+    else:
+        yield sign, node
+
+
+def _term(node: ast.expr) -> str:
+    """Return an expression as a term of a sum: in brackets if it must."""
+    loose = isinstance(node, ast.IfExp) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub))
+    return f"({_text(node)})" if loose else f"[{_text(node)}]" if _is_condition(node) else _text(node)
 
 
 def _is_condition(node: ast.expr) -> bool:
@@ -351,46 +352,46 @@ def _is_condition(node: ast.expr) -> bool:
 
 
 def _product(node: ast.expr) -> str:
-    factors: list[tuple[str, ast.expr]] = []
-
-    def collect(part: ast.expr) -> None:
-        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult | ast.Div):
-            collect(part.left)
-            factors.append(("*" if isinstance(part.op, ast.Mult) else "/", part.right))
-        else:
-            factors.append(("*", part))
-
-    collect(node)
-    text, divided, before = "", False, ""
-    for place, (op, part) in enumerate(factors):
+    text = before = ""
+    for op, part in _factors(node):
         written = _factor(part, divisor=op == "/")
+        kind = _kind(written)
         if op == "/":
-            text += f"/{written}"
-            divided = True
-        else:
-            kind = _kind(written)
-            if place:
-                tight = not divided and "word" not in (before, kind) and kind != "number"
-                text += "" if tight else " " if before == "number" and written.startswith("lg") else " · "
-            text += written
-            divided, before = False, kind
+            text, before = f"{text}/{written}", "quotient"
+            continue
+        if before:
+            close = before in ("number", "letter", "bracket") and kind in ("letter", "bracket")
+            # A round bracket after a square one might be a link in Markdown.
+            close = close and not (text.endswith("]") and kind == "bracket")
+            text += "" if close else " " if before == "number" and written.startswith("lg") else " · "
+        text, before = text + written, kind
     return text
+
+
+def _factors(node: ast.expr, op: str = "*") -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+        yield from _factors(node.left, op)
+        yield "*" if isinstance(node.op, ast.Mult) else "/", node.right
+    else:
+        yield op, node
 
 
 def _kind(text: str) -> str:
     if text.isdigit():
         return "number"
-    return "letter" if len(text) == 1 or text[0] in "([" and text[-1] in ")]" else "word"
+    if len(text) == 1:
+        return "letter"
+    return "bracket" if text[0] in "([" and text[-1] in ")]" else "word"
 
 
 def _factor(node: ast.expr, *, divisor: bool = False) -> str:
     """Return an expression as a factor of a product: in brackets if it must."""
     if _is_condition(node):
         return f"[{_text(node)}]"
-    loose = ast.Add | ast.Sub | ast.Mod
-    if isinstance(node, ast.IfExp) or isinstance(node, ast.BinOp) and isinstance(node.op, loose):
-        return f"({_text(node)})"
-    if divisor and isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+    loose: tuple[type[ast.operator], ...] = (ast.Add, ast.Sub, ast.Mod)
+    if divisor:
+        loose = (*loose, ast.Mult, ast.Div)
+    if isinstance(node, ast.IfExp) or (isinstance(node, ast.BinOp) and isinstance(node.op, loose)):
         return f"({_text(node)})"
     return _text(node)
 
@@ -400,4 +401,4 @@ def _atom(node: ast.expr) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
