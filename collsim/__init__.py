@@ -18,7 +18,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collsim.accuracy import check as check
     from collsim.catalog import make_schedule as make_schedule
     from collsim.catalog import register as register
     from collsim.collectives import Collective as Collective
@@ -63,7 +62,6 @@ _PUBLIC = {
     "SimulationError": "errors",
     "Topology": "topology",
     "VerificationError": "errors",
-    "check": "accuracy",
     "check_algorithm": "testing",
     "execute": "replay",
     "full": "shapes",

@@ -17,7 +17,7 @@ from collsim.errors import InputError, VerificationError
 from collsim.memory import refuse_too_large
 from collsim.replay import execute, verify
 from collsim.schedule import Schedule
-from collsim.units import format_size, parse_count
+from collsim.units import Quantity, format_size, parse_count, parse_size
 
 CHECKED_DTYPES = ("float64", "float32", "float16", "int64", "int32")
 
@@ -100,7 +100,7 @@ class Report:
         }
 
 
-def check(schedule: Schedule, nbytes: int, *, dtype: str = "float32", seed: int | str = 0) -> Report:
+def check(schedule: Schedule, nbytes: Quantity, *, dtype: str = "float32", seed: int | str = 0) -> Report:
     """Verify a schedule, run it on seeded random vectors, and say how exact what comes out is.
 
     Parameters
@@ -135,19 +135,20 @@ def check(schedule: Schedule, nbytes: int, *, dtype: str = "float32", seed: int 
     >>> check(cs.make_schedule("all_gather", "ring", ranks=4), 4000).max_abs_error
     0.0
     """
+    size = parse_size(nbytes)
     if dtype not in CHECKED_DTYPES:
         raise InputError(f"dtype must be one of {', '.join(CHECKED_DTYPES)}, got {dtype!r}")
     kind = np.dtype(dtype)
-    if nbytes % kind.itemsize:
-        raise InputError(f"size of {nbytes} bytes is not a whole number of {dtype} ({kind.itemsize} bytes each)")
-    schedule.message_bytes(nbytes, kind.itemsize)  # refuses what does not suit the collective
-    _refuse_too_large(schedule, nbytes, kind.itemsize)
+    if size % kind.itemsize:
+        raise InputError(f"size of {size} bytes is not a whole number of {dtype} ({kind.itemsize} bytes each)")
+    schedule.message_bytes(size, kind.itemsize)  # refuses what does not suit the collective
+    _refuse_too_large(schedule, size, kind.itemsize)
     fault = ""
     try:
         verify(schedule)
     except VerificationError as error:
         fault = f"not verified: {error}"
-    x = _random_vectors(schedule.ranks, nbytes // kind.itemsize, kind, parse_count(seed, "seed", minimum=0))
+    x = _random_vectors(schedule.ranks, size // kind.itemsize, kind, parse_count(seed, "seed", minimum=0))
     return _report(schedule, x, execute(schedule, x), fault)
 
 

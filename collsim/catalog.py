@@ -15,8 +15,12 @@ from typing import Any
 from collsim.algorithms.table import TABLE, Algorithm, Builder
 from collsim.collectives import Collective, collective_name
 from collsim.errors import CollsimError, InputError, unknown
+from collsim.memory import refuse_too_large
 from collsim.schedule import Schedule
 from collsim.units import parse_count
+
+# The least that any schedule takes while it is built.
+_BYTES_A_RANK = 500
 
 ALGORITHMS: dict[tuple[str, str], Algorithm] = {(row.collective, row.name): row for row in TABLE}
 
@@ -135,11 +139,12 @@ def make_schedule(collective: str | Collective, algorithm: str, ranks: int, **op
     except ValueError:
         raise InputError(f"algorithm {algorithm!r} is not a function with a signature: {entry.build!r}") from None
     bound.apply_defaults()
+    refuse_too_large(number * _BYTES_A_RANK, f"a schedule for {number} ranks", "use fewer ranks")
     try:
         schedule = entry.build(*bound.args, **bound.kwargs)
     except CollsimError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if entry.build.__module__.startswith("collsim."):
             raise
         raise InputError(
@@ -176,7 +181,7 @@ def load_plugin(path: str | Path) -> Any:
     sys.modules[spec.name] = module  # while it runs, too: dataclasses look there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{path}: {type(error).__name__}: {error}") from error
     return module
 

@@ -59,7 +59,7 @@ def _equal_shares(ranks: int, chunks: int) -> NDArray[np.float64]:
     return np.full(chunks, 1.0 / chunks)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Collective:
     """A precondition, a postcondition, and how vectors are cut.
 
@@ -104,6 +104,9 @@ class Collective:
     shares: Callable[[int, int], NDArray[np.float64]] = _equal_shares
     at_least_once: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Collective({self.name}{''.join(f', {key}={value}' for key, value in self.options.items())})"
 
     def __reduce__(self) -> Any:
         # Functions made on the fly cannot be sent to another process; what made them can.

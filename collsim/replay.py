@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from collsim.collectives import whole_row
 from collsim.errors import InputError, VerificationError, unknown
-from collsim.schedule import Op, Schedule
+from collsim.schedule import Op, Schedule, need_schedule
 
 Array = NDArray[Any]
 Combine = Callable[[Array, Array], Array]
@@ -59,6 +59,7 @@ def verify(schedule: Schedule) -> None:
         ...
     collsim.errors.VerificationError: rank 0, chunk 0 lacks the contribution of rank 1
     """
+    need_schedule(schedule, "verify")
     ranks, chunks, collective = schedule.ranks, schedule.chunks, schedule.collective
     brings = np.array([collective.before(ranks, chunks, rank) for rank in range(ranks)])
     # Contributors are numbered chunk by chunk: where a chunk has one only (all_gather), one bit will do.
@@ -184,8 +185,9 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
            [111, 222],
            [111, 222]])
     """
+    need_schedule(schedule, "execute")
     vectors = as_vectors(x, schedule.ranks)
-    if op not in REDUCTIONS:
+    if not isinstance(op, str) or op not in REDUCTIONS:
         raise unknown("operation", op, REDUCTIONS)
     ranks, chunks, collective = schedule.ranks, schedule.chunks, schedule.collective
     sizes = collective.cut(ranks, chunks, vectors.shape[1])
@@ -197,7 +199,8 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
         inputs = collective.inputs(ranks, chunks, rank)
         for columns, part in in_order if collective.inputs is whole_row else _runs(inputs, sizes):
             state[rank, part, : sizes[part[0]]] = vectors[rank, columns].reshape(len(part), -1)
-        state[rank, ~collective.before(ranks, chunks, rank)] = 0
+        # Only what was written: places that stay untouched then never take memory (all_to_all has K^2 chunks).
+        state[rank, inputs[~collective.before(ranks, chunks, rank)[inputs]]] = 0
     replay(schedule, state, REDUCTIONS[op])
     width = max([vectors.shape[1], *(int(sizes[collective.outputs(ranks, chunks, r)].sum()) for r in range(ranks))])
     result: Array = np.zeros((ranks, width), dtype=vectors.dtype)
@@ -261,7 +264,9 @@ def _divide(total: Array, terms: int) -> Array:
         wide = total if total.dtype.itemsize == 8 else total.astype(np.int64)
         quotient: Array = (wide // terms + ((wide < 0) & (wide % terms != 0))).astype(total.dtype)
         return quotient
-    mean: Array = (total / np.asarray(terms, dtype=total.dtype)).astype(total.dtype)
+    # In a narrow type the number of terms itself would be rounded, or overflow.
+    wide = total.astype(np.float64) if total.dtype.itemsize <= 2 else total
+    mean: Array = (wide / wide.dtype.type(terms)).astype(total.dtype)
     return mean
 
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from collsim.collectives import Collective, get_collective
 from collsim.errors import InputError
 from collsim.memory import available_bytes, refuse_too_large
-from collsim.units import parse_count
+from collsim.units import parse_count, parse_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ class Schedule:
         self._check_rows()
 
     def _check_rows(self) -> None:
-        root = self.collective.options.get("root", 0)
+        root = parse_count(self.collective.options.get("root", 0), "root", minimum=0)
         if root >= self.ranks:
             # Otherwise nobody would be promised anything, and anything would keep the promise.
             raise InputError(f"root of {self.collective.name} must be one of 0..{self.ranks - 1}, got {root}")
@@ -223,6 +223,12 @@ class Schedule:
         return frame
 
 
+def need_schedule(schedule: object, verb: str) -> None:
+    """Raise an `InputError` unless `schedule` is one."""
+    if not isinstance(schedule, Schedule):
+        raise InputError(f"{verb} needs a Schedule, as make_schedule returns it, got {schedule!r}")
+
+
 _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("step", "src", "dst", "chunk", "count", "message"), np.int32),
     "op": np.int8,
@@ -334,7 +340,11 @@ class ScheduleBuilder:
         *,
         after: Sequence[int] | NDArray[np.int64] = (),
     ) -> NDArray[np.int64]:
-        """Keep a rank busy for `seconds`, working on `count` chunks from `chunk` on (values stay as they are)."""
+        """Keep a rank busy for `seconds`, a number or text such as ``"5us"``; values stay as they are.
+
+        It works on `count` chunks from `chunk` on. With the default of none it waits for no data, and none waits
+        for it, when moves are ordered by dataflow: name the chunks there, or use `after`.
+        """
         return self._add(Op.COMPUTE, step, rank, rank, chunk, count, seconds, False, after)
 
     def _add(
@@ -352,11 +362,14 @@ class ScheduleBuilder:
         columns = [
             _whole(name, value) for name, value in zip(_INT_COLUMNS, (step, src, dst, chunk, count), strict=True)
         ]
-        columns.append(np.atleast_1d(np.asarray(seconds, dtype=np.float64)))
+        columns.append(np.atleast_1d(_durations(seconds)))
+        named = list(zip((*_INT_COLUMNS, "seconds"), columns, strict=True))
+        for name, column in named:
+            if column.ndim > 1:
+                raise InputError(f"{name} must be a number or a list of numbers, one a move, got a table of them")
         try:
             *ints, cost = np.broadcast_arrays(*columns)
         except ValueError:
-            named = zip((*_INT_COLUMNS, "seconds"), columns, strict=True)
             shapes = ", ".join(f"{name} {len(column)}" for name, column in named if len(column) > 1)
             raise InputError(f"the arrays of a move must have the same length, got {shapes}") from None
         handles = np.arange(self._rows, self._rows + len(cost))
@@ -375,7 +388,7 @@ class ScheduleBuilder:
             _, first, which = np.unique(ends, axis=0, return_index=True, return_inverse=True)
             part["message"] = handles[first[which]]
         self._parts.append({**part, "op": np.full(len(cost), op, dtype=np.int8), "seconds": cost})
-        earlier = np.asarray(after, dtype=np.int64).ravel()
+        earlier = _whole("after", after).astype(np.int64).ravel() if np.size(after) else np.zeros(0, dtype=np.int64)
         if earlier.size:
             self._after.append(np.stack([np.repeat(handles, len(earlier)), np.tile(earlier, len(handles))], axis=1))
         return handles
@@ -416,8 +429,21 @@ _BYTES_A_ROW = 150
 _INT_COLUMNS = ("step", "src", "dst", "chunk", "count")
 
 
+def _durations(seconds: ArrayLike) -> NDArray[np.float64]:
+    """Return seconds as floats; one text such as "5us" is taken too."""
+    if isinstance(seconds, str):
+        return np.array(parse_time(seconds, "seconds"))
+    try:
+        return np.asarray(seconds, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"seconds must be numbers, or one text such as '5us', got {seconds!r}") from None
+
+
 def _whole(name: str, value: ArrayLike) -> NDArray[Any]:
-    array = np.atleast_1d(np.asarray(value))
+    try:
+        array = np.atleast_1d(np.asarray(value))
+    except ValueError:
+        raise InputError(f"{name} must be whole numbers, got {value!r}") from None
     if array.dtype.kind not in "iu":
         if array.size and not (array.dtype.kind == "f" and (array == np.floor(array)).all()):
             raise InputError(f"{name} must be whole numbers, got {value!r}")

@@ -17,7 +17,7 @@ from collsim.errors import InputError, unknown
 from collsim.graph import ORDERINGS, lower
 from collsim.models import MODELS, AlphaBeta, MaxMin, Model
 from collsim.results import Result
-from collsim.schedule import Floats, Schedule
+from collsim.schedule import Floats, Schedule, need_schedule
 from collsim.topology import Topology
 from collsim.topology_files import load_topology
 from collsim.units import Quantity, parse_count, parse_size, parse_time, parse_time_per_byte
@@ -92,16 +92,16 @@ def simulate(
     >>> round(cs.simulate(schedule, net, nbytes="4GB").time, 9)
     0.70007
     """
-    if not isinstance(schedule, Schedule):
-        raise InputError(f"simulate needs a Schedule, got {type(schedule).__name__}")
+    need_schedule(schedule, "simulate")
     size = parse_size(nbytes)
     parameters, name = choose_model(schedule.ranks, topology, model, alpha, beta)
     starts, cost, item = check_settings(schedule.ranks, size, ordering, engine, gamma, offsets, itemsize)
 
-    began = time.perf_counter()
     payload = schedule.message_bytes(size, item)
     graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts)
     chosen = choose_engine(engine, graph, parameters)
+    chosen.load()  # so that the time below is that of the simulation, not of an import
+    began = time.perf_counter()
     with np.errstate(over="ignore"):  # said below, in words
         timeline = chosen.run(graph, parameters, progress)
     if not math.isfinite(timeline.end):
@@ -135,7 +135,7 @@ def check_settings(
     itemsize: int | None = None,
 ) -> tuple[Floats | None, float, int | None]:
     """Return offsets (seconds), gamma (seconds a byte) and itemsize (bytes), or raise an `InputError`."""
-    if ordering not in ORDERINGS:
+    if not isinstance(ordering, str) or ordering not in ORDERINGS:
         raise unknown("ordering", ordering, ORDERINGS)
     if engine not in ("auto", *ENGINES):
         raise unknown("engine", engine, ["auto", *ENGINES])
@@ -154,7 +154,7 @@ def choose_model(
     beta: Quantity | None,
 ) -> tuple[Model, str | None]:
     """Return the model's parameters and the name of the network."""
-    if model is not None and model not in MODELS:
+    if model is not None and (not isinstance(model, str) or model not in MODELS):
         raise unknown("model", model, MODELS)
     if topology is None:
         if model not in (None, AlphaBeta.name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_Job = tuple[tuple[str, str, int], dict[str, Any], int, Topology | None, dict[str, Any]]
+
 _OF_THE_MODEL = ("model", "alpha", "beta")
 
 
@@ -32,6 +34,7 @@ def sweep(
     topology: Network | nx.Graph[Any] | Iterable[Any] | None = None,
     bandwidth: Quantity | None = None,
     latency: Quantity | None = None,
+    options: Mapping[str, Any] | None = None,
     executor: Executor | None = None,
     **settings: Any,
 ) -> list[Record]:
@@ -43,6 +46,8 @@ def sweep(
         As for `make_schedule` and `simulate`; each one value or several.
     bandwidth, latency : float or str, optional
         Of every link, where the topology is a shape.
+    options : mapping, optional
+        Options of the algorithms, such as ``{"root": 1}``; all of them must take these.
     executor : concurrent.futures.Executor, optional
         Runs the simulations; default: one after the other, here.
     **settings
@@ -74,6 +79,7 @@ def sweep(
             topology=topology,
             bandwidth=bandwidth,
             latency=latency,
+            options=options,
             executor=executor,
             **settings,
         )
@@ -89,6 +95,7 @@ def iter_sweep(
     topology: Any = None,
     bandwidth: Quantity | None = None,
     latency: Quantity | None = None,
+    options: Mapping[str, Any] | None = None,
     executor: Executor | None = None,
     **settings: Any,
 ) -> Iterator[Record]:
@@ -105,24 +112,29 @@ def iter_sweep(
     wrong = settings.keys() - {"model", "alpha", "beta", "gamma", "ordering", "engine", "itemsize", "offsets"}
     if wrong:
         raise InputError(f"sweep has no setting {sorted(wrong)[0]!r}")
-    jobs = []
+    jobs: list[_Job] = []
     for name, method, count, size, network in points:
         get_algorithm(name, method)
         if network is not None:
             network = load_topology(network, count, bandwidth=bandwidth, latency=latency)
         elif bandwidth is not None or latency is not None:
             raise InputError("a bandwidth or a latency needs a topology (without one give alpha and beta)")
-        choose_model(count, network, *(settings.get(key) for key in ("model", "alpha", "beta")))
+        choose_model(count, network, *(settings.get(key) for key in _OF_THE_MODEL))
         check_settings(count, size, **{key: value for key, value in settings.items() if key not in _OF_THE_MODEL})
-        jobs.append((name, method, count, size, network, settings))
+        jobs.append(((name, method, count), dict(options or {}), size, network, settings))
+    # Only writing it shows whether an algorithm takes these options and this number of ranks.
+    schedules = {key: make_schedule(*key, **given) for key, given, *_ in {job[0]: job for job in jobs}.values()}
+    for key, _, size, *_ in jobs:
+        schedules[key].message_bytes(size)
     if executor is None:
-        return map(_run, jobs)
+        return (simulate(schedules[key], network, size, **given).to_dict() for key, _, size, network, given in jobs)
     return iter(executor.map(_run, jobs))
 
 
-def _run(job: tuple[str, str, int, int, Topology | None, dict[str, Any]]) -> Record:
-    collective, algorithm, ranks, size, network, settings = job
-    return simulate(make_schedule(collective, algorithm, ranks), network, size, **settings).to_dict()
+def _run(job: _Job) -> Record:
+    # What goes to another process is the names: the schedule is written again there.
+    key, options, size, network, settings = job
+    return simulate(make_schedule(*key, **options), network, size, **settings).to_dict()
 
 
 def _several(values: Any) -> Iterable[Any]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collsim.errors import InputError
-from collsim.units import Quantity, format_bandwidth, format_time, parse_bandwidth, parse_time
+from collsim.units import Quantity, parse_bandwidth, parse_count, parse_time
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -78,7 +78,7 @@ class Topology:
 
     def __init__(self, name: str, ranks: int, links: Iterable[Link], route: Router | None = None) -> None:
         self.name = name
-        self.ranks = ranks
+        self.ranks = parse_count(ranks, "ranks")
         self.links = tuple(links)
         self._number = {(link.tail, link.head): i for i, link in enumerate(self.links)}
         if len(self._number) != len(self.links):
@@ -86,7 +86,14 @@ class Topology:
             doubled = next(pair for i, pair in enumerate(ends) if pair in ends[:i])
             raise InputError(f"topology {name!r} has two links from {doubled[0]!r} to {doubled[1]!r}; add them up")
         for link in self.links:
-            if not (0 < link.bandwidth < math.inf) or not (0 <= link.latency < math.inf):
+            for node in (link.tail, link.head):
+                if _is_rank(node) and node not in range(self.ranks):
+                    raise InputError(
+                        f"topology {name!r} has a link to {node!r}, but its ranks are 0..{self.ranks - 1} "
+                        "(a switch is anything but an int)"
+                    )
+            numbers_given = all(isinstance(figure, numbers.Real) for figure in (link.bandwidth, link.latency))
+            if not numbers_given or not (0 < link.bandwidth < math.inf) or not (0 <= link.latency < math.inf):
                 raise InputError(
                     f"topology {name!r}: a link needs a positive bandwidth and a latency of at least 0, "
                     f"both finite, got {link}"
@@ -243,21 +250,6 @@ def link_values(bandwidth: Quantity | None, latency: Quantity | None) -> tuple[f
     if latency is None:
         raise InputError("a latency is needed, for example 5us (0 for none)")
     return parse_bandwidth(bandwidth), parse_time(latency, "latency")
-
-
-def describe_links(topology: Topology) -> str:
-    """Return bandwidths and latencies of the links in a few words."""
-
-    def span(values: NDArray[np.float64], text: Callable[[float], str]) -> str:
-        low, high = float(values.min()), float(values.max())
-        return text(low) if low == high else f"{text(low)} to {text(high)}"
-
-    if not topology.links:
-        return "no links"
-    return (
-        f"{len(topology.links)} links of {span(topology.bandwidth, format_bandwidth)}, "
-        f"{span(topology.latency, format_time)}"
-    )
 
 
 def _is_rank(node: object) -> bool:

@@ -60,7 +60,8 @@ def load_topology(
         (``"machine.toml"``), a shape, with its number of ranks (``"star:8"``) or without (``"star"``,
         then `ranks` says), a topology, or a networkx graph as `Topology.from_graph` takes it.
     ranks : int, optional
-        Number of ranks wanted: a shape gets exactly so many, anything else must have at least so many.
+        Number of ranks wanted: a shape without a number gets exactly so many, anything else must have at
+        least so many.
     bandwidth, latency : float or str, optional
         Of every link of a shape (bytes per second, seconds). A file that lists its links has its own.
 
@@ -122,7 +123,12 @@ def _from_spec(spec: str, wanted: int | None, bandwidth: Quantity | None, latenc
     if wanted is not None and ranks is not None and ranks < wanted:
         raise InputError(f"topology {spec!r} has {ranks} ranks, fewer than the {wanted} asked for")
     if name in known:
-        return _from_file(known[name], ranks, bandwidth, latency, name)
+        topology = _from_file(known[name], ranks, bandwidth, latency, name)
+        if colon and topology.ranks != ranks:
+            raise InputError(
+                f"topology {name!r} has {topology.ranks} ranks, so it cannot be {spec!r}; for fewer give -n"
+            )
+        return topology
     if ranks is None:
         raise InputError(f"topology {name!r} needs its number of ranks, for example {name}:8")
     try:
@@ -154,7 +160,7 @@ def _from_file(
         topology.check_connected(wanted or topology.ranks)
         return topology
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(str(error) if name else f"{path}: {error}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -226,9 +232,9 @@ def _figure(table: Mapping[str, Any], key: str) -> Quantity:
 
 
 def _known(what: str, name: Any, known: Iterable[str]) -> str:
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise unknown(what, name, known)
-    return str(name)
+    return name
 
 
 def _check_keys(table: Any, known: set[str], where: str) -> None:

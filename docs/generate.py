@@ -50,7 +50,7 @@ _ROW = {(row.collective, row.name): row for row in TABLE}
 
 
 def main() -> None:
-    """Write every page and every picture."""
+    """Write every page and every picture, and remove the pictures that no page asks for."""
     texts = {path: path.read_text(encoding="utf-8") for path in pages()}
     for path, text in texts.items():
         path.write_text(generated(text), encoding="utf-8")

@@ -283,3 +283,28 @@ def test_public_names_are_those_that_type_checkers_see():
     assert seen == set(cs.__all__)
     assert all(getattr(cs, name) is not None for name in cs.__all__)
     assert not hasattr(cs, "no_such_name")
+
+
+def test_the_designs_own_line_for_check_needs_no_network(collsim):
+    status, out, _ = collsim(
+        "run", "all_reduce", "-a", "ring", "-n", "8", "-s", "4kB", "--check", "--dtype", "float32", "--json"
+    )
+    assert status == 0
+    assert {"topology": "book", "verified": True}.items() <= json.loads(out).items()
+
+
+def test_an_algorithm_that_leaves_the_interpreter_does_not_pass(collsim, tmp_path):
+    path = tmp_path / "leaves.py"
+    path.write_text("import sys\ndef mine(ranks):\n    sys.exit(0)\n")
+    for command in (
+        ("verify", "all_reduce", "-a", f"{path}:mine", "-n", "4"),
+        ("check", f"{path}:mine", "--collective", "all_reduce"),
+    ):
+        assert collsim(*command)[0] != 0
+    path.write_text("import sys\nsys.exit(0)\n")
+    assert collsim("verify", "all_reduce", "-a", f"{path}:mine", "-n", "4")[0] == 2
+
+
+def test_sweep_takes_options_of_the_algorithms(collsim):
+    arguments = ("sweep", "broadcast", "-a", "binomial", "-n", "2,4", "-s", "1MB", *PORTS, "-o", "root=1", "--json")
+    assert [row["ranks"] for row in json.loads(collsim(*arguments)[1])] == [2, 4]

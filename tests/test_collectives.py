@@ -548,3 +548,9 @@ def test_the_mutants_that_are_right_have_reasons():
     for name, algorithm in (("scan", "linear"), ("send_recv", "direct"), ("all_to_all", "spread")):
         schedule = cs.make_schedule(name, algorithm, 3)
         assert not [how for how, mutant in mutants(schedule) if is_right(mutant)]
+
+
+@pytest.mark.parametrize("root", [-1, 3, 0.5, "a"])
+def test_a_root_must_be_a_rank(root):
+    with pytest.raises(cs.InputError, match="root"):
+        cs.ScheduleBuilder(cs.get_collective("broadcast", root=root), ranks=3).build()

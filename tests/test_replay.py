@@ -539,3 +539,18 @@ def test_a_reduce_into_a_chunk_that_holds_nothing_is_refused():
     # What stands there is not known, so the sum would not be either.
     with pytest.raises(cs.VerificationError, match="rank 1"):
         cs.verify(plan_of(("reduce", 0, 0, 1), ("copy", 1, 0, 2), collective=SPREAD))
+
+
+def test_an_average_is_rounded_once_in_a_narrow_type():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    for dtype, ranks, one in ((ml_dtypes.float8_e4m3fn, 19, 240), (ml_dtypes.bfloat16, 261, 1), (np.float16, 2049, 1)):
+        x = np.zeros((ranks, 1), dtype=dtype)
+        x[0] = one
+        mean = cs.execute(cs.make_schedule("all_reduce", "naive", ranks), x, "avg")
+        assert mean[0, 0] == np.float64(one / ranks).astype(dtype)
+
+
+@pytest.mark.parametrize("verb", [cs.verify, lambda schedule: cs.execute(schedule, [[1]])])
+def test_only_a_schedule_can_be_replayed(verb):
+    with pytest.raises(cs.InputError, match="needs a Schedule"):
+        verb("ring")

@@ -121,7 +121,7 @@ def test_what_is_wrong_is_refused_with_its_value_in_one_line(settings, part):
 
 
 def test_only_a_schedule_can_be_simulated():
-    with pytest.raises(cs.InputError, match="simulate needs a Schedule, got str"):
+    with pytest.raises(cs.InputError, match="simulate needs a Schedule, as make_schedule returns it, got 'ring'"):
         cs.simulate("ring", **PORTS)
 
 

@@ -69,15 +69,15 @@ def test_threads_and_processes_give_the_same_records_in_the_same_order():
 
 
 @pytest.fixture
-def runs(catalog):
-    """The simulations that have begun, by an algorithm that notes when it is asked for."""
+def runs(monkeypatch):
+    """The numbers of ranks of the simulations that have begun."""
     noted = []
 
-    def noting(ranks):
-        noted.append(ranks)
-        return cs.make_schedule("all_reduce", "ring", ranks=ranks)
+    def noting(schedule, *arguments, **settings):
+        noted.append(schedule.ranks)
+        return cs.simulate(schedule, *arguments, **settings)
 
-    cs.register("all_reduce", "noting", noting)
+    monkeypatch.setattr("collsim.sweeps.simulate", noting)
     return noted
 
 
@@ -85,8 +85,8 @@ def runs(catalog):
     ("values", "part"),
     [
         ({"collective": ["all_reduce", "all_reduse"]}, "unknown collective 'all_reduse'; did you mean 'all_reduce'?"),
-        ({"algorithm": ["noting", "rign"]}, "unknown all_reduce algorithm 'rign'; did you mean 'ring'?"),
-        ({"algorithm": ["noting", "nowhere.py:f"]}, "cannot read 'nowhere.py'"),
+        ({"algorithm": ["ring", "rign"]}, "unknown all_reduce algorithm 'rign'; did you mean 'ring'?"),
+        ({"algorithm": ["ring", "nowhere.py:f"]}, "cannot read 'nowhere.py'"),
         ({"ranks": [2, 0]}, "ranks must be a whole number of at least 1, got 0"),
         ({"ranks": [2, 2.5]}, "ranks must be a whole number of at least 1, got 2.5"),
         ({"nbytes": [8, -1]}, "size must not be negative, got -1"),
@@ -97,10 +97,13 @@ def runs(catalog):
         ({"topology": None}, "a bandwidth or a latency needs a topology"),
         ({"bandwidth": "10 GBs"}, "bandwidth '10 GBs' has the unknown unit 'GBs'"),
         ({"latency": None}, "a latency is needed"),
+        ({"algorithm": ["ring", "swing"], "ranks": [2, 3]}, "3"),
+        ({"options": {"root": 1}}, "algorithm 'ring' has no option 'root'"),
+        ({"collective": "all_gatherv"}, "needs the options counts"),
     ],
 )
 def test_every_value_is_checked_before_anything_runs(runs, values, part):
-    good = {"algorithm": "noting", "ranks": 2, "nbytes": 8, "topology": "star", "bandwidth": 1e9, "latency": 0}
+    good = {"algorithm": "ring", "ranks": 2, "nbytes": 8, "topology": "star", "bandwidth": 1e9, "latency": 0}
     assert len(cs.sweep(**good)) == len(runs) == 1  # the fixture does notice a run
     runs.clear()
     with pytest.raises(cs.InputError) as refused:
@@ -121,14 +124,19 @@ def test_every_value_is_checked_before_anything_runs(runs, values, part):
 )
 def test_settings_are_checked_before_anything_runs(runs, values):
     with pytest.raises(cs.InputError):
-        cs.sweep(**{"algorithm": "noting", "ranks": 2} | PORTS | values)
+        cs.sweep(**{"algorithm": "ring", "ranks": 2} | PORTS | values)
     assert runs == []
 
 
 def test_records_can_be_had_one_by_one_and_values_are_checked_at_once(runs):
-    rows = iter_sweep("all_reduce", "noting", [2, 3, 4], 8, **PORTS)
+    rows = iter_sweep("all_reduce", "ring", [2, 3, 4], 8, **PORTS)
     assert runs == []
     assert next(rows)["ranks"] == 2
     assert runs == [2]
     with pytest.raises(cs.InputError, match="got 0"):
-        iter_sweep("all_reduce", "noting", [2, 0], 8, **PORTS)
+        iter_sweep("all_reduce", "ring", [2, 0], 8, **PORTS)
+
+
+def test_options_go_to_the_algorithms():
+    rows = cs.sweep("all_gatherv", "ring", 3, 12, options={"counts": [1, 0, 2]}, **PORTS)
+    assert rows[0]["wire_bytes"] == 24

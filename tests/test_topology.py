@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collsim as cs
-from collsim.topology import Topology, cable, describe_links
+from collsim.topology import Topology, cable
 from collsim.topology_files import BASES, describe_preset, presets
 
 TOPOLOGIES = Path(__file__).parents[1] / "topologies"
@@ -346,13 +346,6 @@ def test_what_has_its_own_figures_takes_no_others(spec):
         cs.load_topology(spec, bandwidth=SPEED)
     with pytest.raises(cs.InputError, match="a latency cannot be given too"):
         cs.load_topology(spec, latency=DELAY)
-
-
-def test_the_links_are_described_in_few_words():
-    assert describe_links(cs.star(4, "10GB/s", "1us")) == "8 links of 10 GB/s, 1 us"
-    mixed = Topology("mixed", 2, [cs.Link(0, 1, 1e9, 0.0), cs.Link(1, 0, 2e9, 1e-6)])
-    assert describe_links(mixed) == "2 links of 1 GB/s to 2 GB/s, 0 s to 1 us"
-    assert describe_links(cs.ring(1, SPEED, DELAY)) == "no links"
 
 
 # Files

@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from collsim.book import brief, choose_algorithms, grouped, listing
 from collsim.algorithms.table import ADMITS
+from collsim.book import brief, choose_algorithms, grouped, listing
 from collsim.catalog import ALGORITHMS, make_schedule
 from collsim.replay import execute, verify
 from collsim.simulation import simulate
 from collsim.topology import Topology
 from collsim.topology_files import load_topology
 from collsim.units import format_size, format_time, parse_count
+
+# With more workers than this only the book's own algorithms run by default: others write K^2 moves or more.
+_MANY = 256
+_BOOK = ("naive", "tree", "ring")
 
 Array = NDArray[np.float64]
 
@@ -180,7 +184,9 @@ def answer(
     start = parse_count(seed, "seed", minimum=0)
     if algorithms is None:
         algorithms = [
-            name for (owner, name), entry in ALGORITHMS.items() if owner == "all_reduce" and ADMITS[entry.admits](count)
+            name
+            for (owner, name), entry in ALGORITHMS.items()
+            if owner == "all_reduce" and ADMITS[entry.admits](count) and (count <= _MANY or name in _BOOK)
         ]
     chosen = choose_algorithms(algorithms)
 

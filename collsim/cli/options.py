@@ -114,8 +114,8 @@ def _value(text: str) -> Any:
     if text.startswith("["):
         try:
             return json.loads(text)
-        except ValueError:
-            raise InputError(f"{text!r} is not a list such as [1,2,3] or [[1,2],[3,4]]") from None
+        except (ValueError, RecursionError):
+            raise InputError(f"{text[:60]!r} is not a list such as [1,2,3] or [[1,2],[3,4]]") from None
     if "," in text:
         return [_value(part) for part in text.split(",")]
     for kind in (int, float):

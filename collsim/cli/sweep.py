@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from collsim.cli import comma_separated
-from collsim.cli.options import network_options, settings
+from collsim.cli.options import algorithm_options, network_options, parse_options, settings
 from collsim.cli.output import print_json, print_table
 from collsim.sweeps import Record, iter_sweep
 from collsim.units import format_bandwidth, format_size, format_time
@@ -29,6 +29,7 @@ Examples:
 @click.option("-s", "--sizes", required=True, metavar="SIZE,...", callback=comma_separated, help="Sizes: 1MB,1GB.")
 @click.option("-t", "--topologies", metavar="NAME,...", callback=comma_separated, help="Shapes, machines or files.")
 @network_options
+@algorithm_options
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, each row as soon as it is known.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def command(
@@ -39,6 +40,7 @@ def command(
     topologies: list[str],
     bandwidth: str | None,
     latency: str | None,
+    options: tuple[str, ...],
     as_csv: bool,
     as_json: bool,
     **shared: Any,
@@ -57,6 +59,7 @@ def command(
         topology=topologies or None,
         bandwidth=bandwidth,
         latency=latency,
+        options=parse_options(options),
         **settings(**shared),
     )
     total = len(collectives) * len(algorithms) * len(ranks) * len(sizes) * max(1, len(topologies))

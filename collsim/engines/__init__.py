@@ -29,6 +29,10 @@ class Engine:
     def _module(self) -> Any:
         return importlib.import_module(self.module)
 
+    def load(self) -> None:
+        """Import the engine's module."""
+        _ = self._module
+
     def refusal(self, graph: MoveGraph, model: Model) -> str | None:
         """Return why this engine cannot run a graph under a model, or None if it can."""
         check = getattr(self._module, "can_run", None)

@@ -9,7 +9,7 @@ import numpy as np
 from collsim.schedule import Floats, Ints
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Timeline:
     """Times of every move in seconds since the start, each of shape (moves,).
 
@@ -29,6 +29,9 @@ class Timeline:
     start: Floats
     arrive: Floats
     finish: Floats
+
+    def __repr__(self) -> str:
+        return f"Timeline(moves={len(self.finish)}, end={self.end:.6g} s)"
 
     @classmethod
     def unknown(cls, moves: int) -> Timeline:
