@@ -19,6 +19,9 @@ from collsim.memory import refuse_too_large
 from collsim.schedule import Schedule
 from collsim.units import parse_count
 
+# How to write options that have no default, for messages.
+_EXAMPLES = {"counts": "counts=[4,0,2]"}
+
 # The least that any schedule takes while it is built.
 _BYTES_A_RANK = 500
 
@@ -134,7 +137,11 @@ def make_schedule(collective: str | Collective, algorithm: str, ranks: int, **op
             raise InputError(f"algorithm {algorithm!r} has no option {wrong!r} (it takes: {known})") from None
         missing = [key for key, default in entry.options.items() if default is inspect.Parameter.empty]
         if missing:
-            raise InputError(f"algorithm {algorithm!r} needs the options {', '.join(missing)}") from None
+            example = _EXAMPLES.get(missing[0], f"{missing[0]}=...")
+            if entry.collective == "all_to_allv":
+                example = "counts=[[0,1],[2,1]]"
+            what = f"option{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+            raise InputError(f"algorithm {algorithm!r} needs the {what}, for example {example}") from None
         raise InputError(f"algorithm {algorithm!r} must take the number of ranks as its first argument") from None
     except ValueError:
         raise InputError(f"algorithm {algorithm!r} is not a function with a signature: {entry.build!r}") from None
@@ -179,10 +186,14 @@ def load_plugin(path: str | Path) -> Any:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # while it runs, too: dataclasses look there
+    # As for a script, so that it can import what stands beside it.
+    sys.path.insert(0, str(file.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise InputError(f"{path}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(file.resolve().parent))
     return module
 
 

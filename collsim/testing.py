@@ -83,8 +83,10 @@ class Fault:
         K, the number of ranks for which it happened; None if before any call.
     options : mapping
         The options of that call.
-    rank, step, chunk : int or None
-        Where, as far as it can be said.
+    rank, chunk : int or None
+        Where the fault shows: the place that ends, or is found, wrong.
+    step : int or None
+        The step that the message speaks of, as far as one can be named; its cause may be at another rank.
     line : str or None
         The line of the author's file, such as ``"my_algorithm.py, line 12"``, if one stands out.
     """

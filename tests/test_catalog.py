@@ -211,7 +211,7 @@ def test_the_original_error_of_a_function_is_kept_as_the_cause(catalog):
 def test_an_option_without_a_default_must_be_given(catalog):
     cs.register("all_reduce", "mine", lambda ranks, *, root: all_to_one(ranks, root=root))
     cs.verify(cs.make_schedule("all_reduce", "mine", ranks=2, root=1))
-    with pytest.raises(cs.InputError, match="algorithm 'mine' needs the options root"):
+    with pytest.raises(cs.InputError, match="algorithm 'mine' needs the option root"):
         cs.make_schedule("all_reduce", "mine", ranks=2)
 
 

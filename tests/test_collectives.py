@@ -276,7 +276,7 @@ def test_every_collective_has_a_summary_of_one_line():
     [
         (lambda: cs.get_collective("all_reduce", root=1), "collective 'all_reduce': .*'root'"),
         (lambda: cs.get_collective("all_gatherv"), "collective 'all_gatherv': missing .*'counts'"),
-        (lambda: cs.make_schedule("all_gatherv", "ring", 3), "algorithm 'ring' needs the options counts"),
+        (lambda: cs.make_schedule("all_gatherv", "ring", 3), "algorithm 'ring' needs the option counts"),
         (lambda: cs.make_schedule("all_gatherv", "ring", 3, counts=[1, 2]), "one for each of the 3 ranks, got 2"),
         (lambda: cs.make_schedule("all_gatherv", "ring", 3, counts=[1, 2, 3, 4]), "of the 3 ranks, got 4"),
         (lambda: cs.make_schedule("all_gatherv", "ring", 3, counts=[1, -2, 3]), "none negative, got"),

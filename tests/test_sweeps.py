@@ -99,7 +99,7 @@ def runs(monkeypatch):
         ({"latency": None}, "a latency is needed"),
         ({"algorithm": ["ring", "swing"], "ranks": [2, 3]}, "3"),
         ({"options": {"root": 1}}, "algorithm 'ring' has no option 'root'"),
-        ({"collective": "all_gatherv"}, "needs the options counts"),
+        ({"collective": "all_gatherv"}, "needs the option counts"),
     ],
 )
 def test_every_value_is_checked_before_anything_runs(runs, values, part):

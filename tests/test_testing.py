@@ -826,7 +826,7 @@ def test_the_command_explains_what_is_wrong(collsim, student):
     assert "it is right for K = 1, 2 and wrong for K = 3, 4." in out
     assert "K = 3: In step 1 two moves write chunk 0 at rank 1" in out
     assert "(line 8)" in out
-    assert err.splitlines()[-1].endswith("is not a right all_reduce (K = 3, rank 1, step 1, chunk 0)")
+    assert err.splitlines()[-1].endswith("is not a right all_reduce (K = 3: shows at rank 1, chunk 0)")
 
 
 def test_the_record_of_a_grade(collsim, student):

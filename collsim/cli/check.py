@@ -100,11 +100,12 @@ def _print(report: Report) -> None:
 
 
 def _where(fault: Fault) -> str:
-    known = {"K": fault.ranks, "rank": fault.rank, "step": fault.step, "chunk": fault.chunk}
-    parts = [
-        f"{name} = {value}" if name == "K" else f"{name} {value}" for name, value in known.items() if value is not None
-    ]
-    return f" ({', '.join(parts)})" if parts else ""
+    # Where it shows; its cause, often at another rank and step, is what the explanation above is about.
+    shows = [f"{name} {value}" for name, value in (("rank", fault.rank), ("chunk", fault.chunk)) if value is not None]
+    parts = ([] if fault.ranks is None else [f"K = {fault.ranks}"]) + (
+        [f"shows at {', '.join(shows)}"] if shows else []
+    )
+    return f" ({': '.join(parts)})" if parts else ""
 
 
 def _selection(cases: tuple[Case, ...]) -> list[Case]:
