@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from collsim.collectives import Bools, Collective, Indices
 from collsim.errors import InputError
-from collsim.schedule import Schedule
+from collsim.schedule import Schedule, renumbered
 from collsim.units import parse_count
 
 
@@ -123,7 +123,7 @@ def on_groups(schedules: Schedule | Sequence[Schedule], groups: Sequence[Sequenc
         count=joined(part.count for part in parts),
         op=np.concatenate([part.op for part in parts])[order],
         seconds=np.concatenate([part.seconds for part in parts])[order],
-        message=np.cumsum(np.diff(message, prepend=message[:1]) != 0).astype(np.int32),
+        message=renumbered(message),
         after=place[after].astype(np.int32),
         algorithm=" and ".join(names),
         options={**options, "groups": [group.tolist() for group in members]},

@@ -414,11 +414,11 @@ class ScheduleBuilder:
             chunks=self.chunks,
             after=after.astype(np.int32),
             **{name: column[order] for name, column in table.items() if name != "message"},
-            message=_renumbered(table["message"][order]),
+            message=renumbered(table["message"][order]),
         )
 
 
-def _renumbered(message: NDArray[Any]) -> Ints:
+def renumbered(message: NDArray[Any]) -> Ints:
     """Return 0, 1, 2, ... for runs of equal numbers."""
     return np.cumsum(np.diff(message, prepend=message[:1]) != 0).astype(np.int32)
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from collsim.collectives import Collective, get_collective
 from collsim.errors import InputError
 from collsim.formulas import Formula
-from collsim.schedule import Schedule
+from collsim.schedule import Schedule, renumbered
 from collsim.units import parse_count
 
 Rows = NDArray[np.int64]
@@ -167,7 +167,7 @@ def by_groups(schedule: Schedule, members: ArrayLike, ranks: int, first: ArrayLi
         count=repeated(schedule.count),
         op=repeated(schedule.op),
         seconds=repeated(schedule.seconds),
-        message=np.cumsum(np.diff(message, prepend=message[:1]) != 0).astype(np.int32),
+        message=renumbered(message),
         after=place[after].astype(np.int32),
     )
 
