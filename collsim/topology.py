@@ -12,8 +12,8 @@ import math
 import numbers
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,34 @@ class Link:
         Bytes per second.
     latency : float
         Seconds.
+    medium : hashable, optional
+        What the link is a part of. All links of one medium together carry no more than one of them alone: both
+        directions of a half-duplex cable, every uplink of a bus. They have the same bandwidth.
+    fatpipe : bool
+        Whether every message may use the full bandwidth, whoever else does: an ideal backbone (the name is SimGrid's).
     """
 
     tail: Node
     head: Node
     bandwidth: float
     latency: float
+    medium: Hashable | None = None
+    fatpipe: bool = False
+
+
+class Route(NamedTuple):
+    """One way through the network, and the share of a message's bytes that takes it.
+
+    Attributes
+    ----------
+    share : float
+        Between 0 and 1; the shares of a message's paths add up to 1.
+    links : tuple of int
+        Numbers of the links, in order.
+    """
+
+    share: float
+    links: tuple[int, ...]
 
 
 class Topology:
@@ -58,16 +80,24 @@ class Topology:
     ranks : int
         Number of ranks; they are the nodes 0..ranks-1.
     links : iterable of Link
-        All links; a full-duplex cable is two of them. At most one from one node to another.
+        All links; a full-duplex cable is two of them. Several from one node to another are parallel links.
     route : callable, optional
-        ``route(src, dst)`` returns the nodes from rank `src` to rank `dst`, both included. By default
-        the path with the fewest links; of several the one found first when links are tried in the
-        order given.
+        ``route(src, dst)`` returns the nodes from rank `src` to rank `dst`, both included; of n parallel links the
+        one numbered ``dst % n`` is taken. By default the path with the fewest links; of several the one found first
+        when links are tried in the order given.
+    routes : callable, optional
+        ``routes(topology, src, dst)`` returns one `Route` or more, instead of `route`: link by link, or with a
+        message spread over several ways.
+    routing : str, optional
+        How routes are chosen, in words.
+    groups : sequence of sequences of int, optional
+        Which ranks are close to each other: the GPUs of a node, the hosts of a leaf switch. Every rank is in one.
+        Default: ranks whose links lead to the same switches are a group, any other rank is one of its own.
 
     Raises
     ------
     InputError
-        If a link is doubled or its figures are out of range, or (when a route is asked for) there is no path.
+        If the figures of a link are out of range, or (when a route is asked for) there is no path.
 
     See Also
     --------
@@ -76,31 +106,62 @@ class Topology:
     Topology.from_graph : from any networkx graph.
     """
 
-    def __init__(self, name: str, ranks: int, links: Iterable[Link], route: Router | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        ranks: int,
+        links: Iterable[Link],
+        route: Router | None = None,
+        *,
+        routes: RouteFinder | None = None,
+        routing: str | None = None,
+        groups: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         self.name = name
         self.ranks = parse_count(ranks, "ranks")
         self.links = tuple(links)
-        self._number = {(link.tail, link.head): i for i, link in enumerate(self.links)}
-        if len(self._number) != len(self.links):
-            ends = [(link.tail, link.head) for link in self.links]
-            doubled = next(pair for i, pair in enumerate(ends) if pair in ends[:i])
-            raise InputError(f"topology {name!r} has two links from {doubled[0]!r} to {doubled[1]!r}; add them up")
+        self.routing = routing or ("by a function" if route or routes else "shortest path")
+        self._check_links()
+        self._check_media()
+        numbers_of: dict[tuple[Node, Node], list[int]] = {}
+        for number, link in enumerate(self.links):
+            numbers_of.setdefault((link.tail, link.head), []).append(number)
+        self._numbers = numbers_of
+        self._find: RouteFinder = routes or (_first_shortest if route is None else partial(_along, route))
+        self._routes: dict[tuple[int, int], tuple[Route, ...]] = {}
+        self._groups = None if groups is None else self._checked_groups(groups)
+
+    def _check_links(self) -> None:
         for link in self.links:
             for node in (link.tail, link.head):
                 if _is_rank(node) and node not in range(self.ranks):
                     raise InputError(
-                        f"topology {name!r} has a link to {node!r}, but its ranks are 0..{self.ranks - 1} "
+                        f"topology {self.name!r} has a link to {node!r}, but its ranks are 0..{self.ranks - 1} "
                         "(a switch is anything but an int)"
                     )
             numbers_given = all(isinstance(figure, numbers.Real) for figure in (link.bandwidth, link.latency))
             if not numbers_given or not (0 < link.bandwidth < math.inf) or not (0 <= link.latency < math.inf):
                 raise InputError(
-                    f"topology {name!r}: a link needs a positive bandwidth and a latency of at least 0, "
+                    f"topology {self.name!r}: a link needs a positive bandwidth and a latency of at least 0, "
                     f"both finite, got {link}"
                 )
-        self._route = route or self._shortest_route
-        self._routes: dict[tuple[int, int], tuple[int, ...]] = {}
-        self._paths_from: dict[int, dict[Node, list[Node]]] = {}
+
+    def _check_media(self) -> None:
+        bandwidth: dict[Hashable, float] = {}
+        for link in self.links:
+            if link.medium is None:
+                continue
+            if link.fatpipe or bandwidth.setdefault(link.medium, link.bandwidth) != link.bandwidth:
+                raise InputError(
+                    f"topology {self.name!r}: the links of medium {link.medium!r} must have the same bandwidth, and "
+                    f"none may be a fatpipe, got {link}"
+                )
+
+    def _checked_groups(self, groups: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+        found = tuple(tuple(int(rank) for rank in group) for group in groups)
+        if sorted(itertools.chain(*found)) != list(range(self.ranks)):
+            raise InputError(f"topology {self.name!r}: every rank must be in one group, got {list(found)[:8]}")
+        return found
 
     def __repr__(self) -> str:
         return f"Topology({self.name!r}, ranks={self.ranks}, switches={len(self.switches)}, links={len(self.links)})"
@@ -116,24 +177,80 @@ class Topology:
         return np.array([link.latency for link in self.links], dtype=np.float64)
 
     @cached_property
+    def fatpipe(self) -> NDArray[np.bool_]:
+        """Which links are fatpipes, shape (links,)."""
+        return np.array([link.fatpipe for link in self.links], dtype=np.bool_)
+
+    @cached_property
+    def channel(self) -> NDArray[np.int64]:
+        """What each link occupies, shape (links,): links of one medium have the same number, others their own.
+
+        It is the number of the first link of the medium, or of the link itself.
+        """
+        first: dict[Hashable, int] = {}
+        return np.array(
+            [i if link.medium is None else first.setdefault(link.medium, i) for i, link in enumerate(self.links)],
+            dtype=np.int64,
+        )
+
+    @cached_property
     def switches(self) -> tuple[Node, ...]:
         """The nodes that are not ranks, in the order in which links name them."""
         nodes = dict.fromkeys(node for link in self.links for node in (link.tail, link.head))
         return tuple(node for node in nodes if not _is_rank(node))
 
     @cached_property
-    def graph(self) -> nx.DiGraph[Any]:
-        """The network as a networkx DiGraph with ``bandwidth`` and ``latency`` on its edges."""
+    def leaving(self) -> dict[Node, list[int]]:
+        """The numbers of the links that leave each node, in order."""
+        found: dict[Node, list[int]] = {node: [] for node in (*range(self.ranks), *self.switches)}
+        for number, link in enumerate(self.links):
+            found[link.tail].append(number)
+        return found
+
+    @cached_property
+    def entering(self) -> dict[Node, list[int]]:
+        """The numbers of the links that enter each node, in order."""
+        found: dict[Node, list[int]] = {node: [] for node in (*range(self.ranks), *self.switches)}
+        for number, link in enumerate(self.links):
+            found[link.head].append(number)
+        return found
+
+    @cached_property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Ranks that are close to each other: the GPUs of a node, the hosts of a leaf switch."""
+        if self._groups is not None:
+            return self._groups
+        members: dict[Hashable, list[int]] = {}
+        for rank in range(self.ranks):
+            around = frozenset(self.links[number].head for number in self.leaving[rank])
+            alone = not around or any(_is_rank(node) for node in around)
+            members.setdefault(rank if alone else around, []).append(rank)
+        return tuple(tuple(group) for group in members.values())
+
+    @cached_property
+    def group_of(self) -> NDArray[np.int64]:
+        """The number of each rank's group, shape (ranks,)."""
+        found = np.zeros(self.ranks, dtype=np.int64)
+        for number, group in enumerate(self.groups):
+            found[list(group)] = number
+        return found
+
+    @cached_property
+    def graph(self) -> nx.MultiDiGraph[Any]:
+        """The network as a networkx MultiDiGraph; edges have the link's ``number`` and figures as data."""
         import networkx as nx
 
-        graph: nx.DiGraph[Any] = nx.DiGraph(name=self.name)
+        graph: nx.MultiDiGraph[Any] = nx.MultiDiGraph(name=self.name)
         graph.add_nodes_from(range(self.ranks))
-        for link in self.links:
-            graph.add_edge(link.tail, link.head, bandwidth=link.bandwidth, latency=link.latency)
+        for number, link in enumerate(self.links):
+            data: dict[str, Any] = {"number": number, "bandwidth": link.bandwidth, "latency": link.latency}
+            if link.medium is not None:
+                data["medium"] = link.medium
+            graph.add_edge(link.tail, link.head, **data, **({"fatpipe": True} if link.fatpipe else {}))
         return graph
 
-    def route(self, src: int, dst: int) -> tuple[int, ...]:
-        """Return the numbers of the links from rank `src` to rank `dst`, in order.
+    def routes(self, src: int, dst: int) -> tuple[Route, ...]:
+        """Return the paths from rank `src` to rank `dst`; more than one if messages are spread.
 
         Raises
         ------
@@ -142,34 +259,125 @@ class Topology:
         """
         known = self._routes.get((src, dst))
         if known is None:
-            nodes = self._route(src, dst)
-            missing = next((pair for pair in itertools.pairwise(nodes) if pair not in self._number), None)
-            if missing:
-                raise InputError(
-                    f"the route from rank {src} to rank {dst} of topology {self.name!r} uses a link from "
-                    f"{missing[0]!r} to {missing[1]!r}, which there is not"
-                )
-            known = tuple(self._number[pair] for pair in itertools.pairwise(nodes))
+            known = tuple(self._find(self, src, dst))
+            self._check_routes(known, src, dst)
             self._routes[src, dst] = known
         return known
 
+    def _check_routes(self, routes: tuple[Route, ...], src: int, dst: int) -> None:
+        for path in routes:
+            ends = [src, *(self.links[number].head for number in path.links)]
+            tails = [*(self.links[number].tail for number in path.links), dst]
+            if ends != tails:
+                raise InputError(
+                    f"the links of a path from rank {src} to rank {dst} of topology {self.name!r} do not join up: "
+                    f"{[(self.links[number].tail, self.links[number].head) for number in path.links]}"
+                )
+        total = math.fsum(path.share for path in routes)
+        if not math.isclose(total, 1.0) or min(path.share for path in routes) <= 0:
+            raise InputError(
+                f"the shares of the paths from rank {src} to rank {dst} of topology {self.name!r} must be positive "
+                f"and add up to 1, got {[path.share for path in routes]}"
+            )
+
+    def route(self, src: int, dst: int) -> tuple[int, ...]:
+        """Return the numbers of the links from rank `src` to rank `dst`, in order; of several paths the first.
+
+        Raises
+        ------
+        InputError
+            If there is no path.
+        """
+        return self.routes(src, dst)[0].links
+
     def route_latency(self, src: int, dst: int) -> float:
-        """Return the sum of the latencies from `src` to `dst`, in seconds."""
-        return math.fsum(self.links[i].latency for i in self.route(src, dst))
+        """Return the sum of the latencies from `src` to `dst`, in seconds; of several paths the longest."""
+        return max(math.fsum(self.links[i].latency for i in path.links) for path in self.routes(src, dst))
 
     def route_bandwidth(self, src: int, dst: int) -> float:
-        """Return the least bandwidth on the way from `src` to `dst`, in bytes per second."""
-        return min(self.links[i].bandwidth for i in self.route(src, dst))
+        """Return what one message alone gets from `src` to `dst`, in bytes per second."""
+        used: dict[int, float] = {}  # channel -> how much of every byte crosses it
+        least = math.inf
+        for share, links in self.routes(src, dst):
+            for i in links:
+                if self.links[i].fatpipe:
+                    least = min(least, self.links[i].bandwidth / share)
+                else:
+                    channel = int(self.channel[i])
+                    used[channel] = used.get(channel, 0.0) + share
+        return min(least, *(self.links[i].bandwidth / part for i, part in used.items()), math.inf)
 
-    def _shortest_route(self, src: int, dst: int) -> Sequence[Node]:
-        if src not in self._paths_from:
-            import networkx as nx
+    def links_along(self, nodes: Sequence[Node], key: int = 0) -> tuple[int, ...]:
+        """Return the numbers of the links along a path of nodes; of n parallel links the one numbered ``key % n``.
 
-            self._paths_from[src] = nx.single_source_shortest_path(self.graph, src)
-        path = self._paths_from[src].get(dst)
-        if path is None:
-            raise InputError(f"topology {self.name!r} has no path from rank {src} to rank {dst}: it is disconnected")
-        return path
+        Raises
+        ------
+        InputError
+            If two neighbouring nodes have no link.
+        """
+        found = []
+        for pair in itertools.pairwise(nodes):
+            between = self._numbers.get(pair)
+            if between is None:
+                raise InputError(
+                    f"a route of topology {self.name!r} uses a link from {pair[0]!r} to {pair[1]!r}, which there is not"
+                )
+            found.append(between[key % len(between)])
+        return tuple(found)
+
+    def shortest_next(self, node: Node, dst: int) -> list[int]:
+        """Return the numbers of the links that leave `node` on a path with the fewest links to rank `dst`.
+
+        Raises
+        ------
+        InputError
+            If there is no path.
+        """
+        hops = self._hops_to(dst)
+        if node not in hops:
+            raise InputError(
+                f"topology {self.name!r} has no path from {node_name(node)} to rank {dst}: it is disconnected"
+            )
+        return [i for i in self.leaving[node] if hops.get(self.links[i].head, math.inf) == hops[node] - 1]
+
+    def _hops_to(self, dst: int) -> dict[Node, int]:
+        """Return the number of links from every node that reaches rank `dst` to it."""
+        found = self._hops.get(dst)
+        if found is None:
+            found, frontier = {dst: 0}, [dst]
+            while frontier:
+                following: list[Any] = []
+                for node in frontier:
+                    for i in self.entering[node]:
+                        tail = self.links[i].tail
+                        if tail not in found:
+                            found[tail] = found[node] + 1
+                            following.append(tail)
+                frontier = following
+            self._hops[dst] = found
+        return found
+
+    @cached_property
+    def _hops(self) -> dict[int, dict[Node, int]]:
+        return {}
+
+    def with_routes(self, routes: RouteFinder, routing: str) -> Topology:
+        """Return the same network with other routes, as `routes` of the constructor finds them; `routing` in words."""
+        return Topology(self.name, self.ranks, self.links, routes=routes, routing=routing, groups=self.groups)
+
+    def with_links(self, links: Sequence[Link], name: str | None = None) -> Topology:
+        """Return the same network with other figures: as many links, with the same ends in the same order.
+
+        Raises
+        ------
+        InputError
+            If the links have other ends.
+        """
+        if [(link.tail, link.head) for link in links] != [(link.tail, link.head) for link in self.links]:
+            raise InputError(f"the new links of topology {self.name!r} must have the ends of the old ones")
+        return Topology(
+            name or self.name, self.ranks, links, routes=self._find, routing=self.routing, groups=self._groups
+        )
 
     def check_connected(self, ranks: int) -> None:
         """Raise an `InputError` unless each of the first `ranks` ranks reaches each other one."""
@@ -193,8 +401,9 @@ class Topology:
         ----------
         graph : networkx.Graph or networkx.DiGraph
             Nodes 0, 1, 2, ... are the ranks, all others are switches. Every edge has a ``bandwidth``
-            and a ``latency``, as numbers in SI units or as text such as ``"10GB/s"``. An edge of an
-            undirected graph is a full-duplex cable.
+            and a ``latency``, as numbers in SI units or as text such as ``"10GB/s"``; it may have a ``medium``
+            and be a ``fatpipe``, as a `Link`. An edge of an undirected graph is a full-duplex cable, or with a
+            ``medium`` a half-duplex one. The edges of a multigraph are parallel links.
         name : str, optional
             Default: the graph's own name.
 
@@ -212,8 +421,6 @@ class Topology:
         >>> Topology.from_graph(g, "my ring")
         Topology('my ring', ranks=4, switches=0, links=8)
         """
-        if graph.is_multigraph():
-            raise InputError("a multigraph is not accepted: add up parallel links to one bandwidth")
         name = name or str(graph.graph.get("name") or "graph")
         numbered = sorted(int(node) for node in graph if _is_rank(node))
         if not numbered or numbered != list(range(len(numbered))):
@@ -232,24 +439,85 @@ class Topology:
             bandwidth = parse_bandwidth(data["bandwidth"], f"bandwidth {where}")
             latency = parse_time(data["latency"], f"latency {where}")
             tail, head = (int(node) if _is_rank(node) else node for node in (tail, head))
-            links.append(Link(tail, head, bandwidth, latency))
+            extra = data.get("medium"), bool(data.get("fatpipe", False))
+            links.append(Link(tail, head, bandwidth, latency, *extra))
             if not graph.is_directed():
-                links.append(Link(head, tail, bandwidth, latency))
+                links.append(Link(head, tail, bandwidth, latency, *extra))
         return cls(name, len(numbered), links)
 
 
-def cable(a: Node, b: Node, bandwidth: float, latency: float) -> tuple[Link, Link]:
-    """Return the two directed links of a full-duplex cable between nodes `a` and `b`."""
-    return Link(a, b, bandwidth, latency), Link(b, a, bandwidth, latency)
+RouteFinder = Callable[[Topology, int, int], Iterable[Route]]
+
+
+def _first_shortest(topology: Topology, src: int, dst: int) -> tuple[Route, ...]:
+    """Find the path with the fewest links; of several the one found first when links are tried in order."""
+    links: list[int] = []
+    node: Node = src
+    while node != dst:
+        links.append(topology.shortest_next(node, dst)[0])
+        node = topology.links[links[-1]].head
+    return (Route(1.0, tuple(links)),)
+
+
+def _along(route: Router, topology: Topology, src: int, dst: int) -> tuple[Route, ...]:
+    """Find the path along the nodes that a function gives."""
+    return (Route(1.0, topology.links_along(route(src, dst), dst)),)
+
+
+def cable(a: Node, b: Node, bandwidth: float, latency: float, *, medium: Hashable | None = None) -> tuple[Link, Link]:
+    """Return the two directed links of a cable between nodes `a` and `b`; with a `medium` it is half-duplex."""
+    return Link(a, b, bandwidth, latency, medium), Link(b, a, bandwidth, latency, medium)
 
 
 def link_values(bandwidth: Quantity | None, latency: Quantity | None) -> tuple[float, float]:
     """Return bandwidth and latency of a link in SI units; both must be given."""
+    bandwidths, latencies = level_values(bandwidth, latency, 1)
+    return bandwidths[0], latencies[0]
+
+
+def level_values(
+    bandwidth: Quantity | Sequence[Quantity] | None, latency: Quantity | Sequence[Quantity] | None, levels: int
+) -> tuple[list[float], list[float]]:
+    """Return bandwidths and latencies of the links of each level in SI units.
+
+    Parameters
+    ----------
+    bandwidth, latency : float, str or a sequence of these
+        One for all levels, or one a level, from the ranks outward; as text also with commas: ``"300GB/s,25GB/s"``.
+    levels : int
+        Number of levels, dimensions or kinds of links.
+
+    Raises
+    ------
+    InputError
+        If one is missing, out of range, has an unknown unit, or there are neither one nor as many as levels.
+
+    Examples
+    --------
+    >>> level_values("300GB/s,25GB/s", "1us", 2)
+    ([300000000000.0, 25000000000.0], [1e-06, 1e-06])
+    """
     if bandwidth is None:
         raise InputError("a bandwidth is needed, for example 10GB/s")
     if latency is None:
         raise InputError("a latency is needed, for example 5us (0 for none)")
-    return parse_bandwidth(bandwidth), parse_time(latency, "latency")
+    return (
+        [parse_bandwidth(value) for value in _one_a_level(bandwidth, levels, "bandwidth")],
+        [parse_time(value, "latency") for value in _one_a_level(latency, levels, "latency")],
+    )
+
+
+def _one_a_level(value: Any, levels: int, what: str) -> list[Any]:
+    given = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
+    if len(given) not in (1, levels):
+        several = f" or {levels}, from the ranks outward" if levels > 1 else ""
+        raise InputError(f"{what} must be one value{several}, got {value!r}")
+    return list(given) * (levels if len(given) == 1 else 1)
+
+
+def node_name(node: Node) -> str:
+    """Return a node in words: ``rank 3``, ``'spine 0'``."""
+    return f"rank {node}" if _is_rank(node) else repr(node)
 
 
 def _is_rank(node: object) -> bool:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from collsim.errors import InputError, unknown
 from collsim.shapes import SHAPES
-from collsim.topology import Link, Node, Topology, link_values
+from collsim.topology import Link, Node, Topology
 from collsim.units import Quantity, parse_bandwidth, parse_count, parse_time
 
 if TYPE_CHECKING:
@@ -115,26 +115,27 @@ def _from_graph(graph: Any) -> Topology:
 
 
 def _from_spec(spec: str, wanted: int | None, bandwidth: Quantity | None, latency: Quantity | None) -> Topology:
-    name, colon, count = spec.partition(":")
+    name, colon, rest = spec.partition(":")
     known = presets()
-    if name not in SHAPES and name not in known:
-        raise unknown("topology", spec, [*SHAPES, *known])
-    ranks = parse_count(count, f"the number of ranks in {spec!r}") if colon else wanted
-    if wanted is not None and ranks is not None and ranks < wanted:
-        raise InputError(f"topology {spec!r} has {ranks} ranks, fewer than the {wanted} asked for")
+    shape = name.replace("_", "-")
+    if shape not in SHAPES and name not in known:
+        raise unknown("topology", name, [*SHAPES, *known])
     if name in known:
+        ranks = parse_count(rest, f"the number of ranks in {spec!r}") if colon else wanted
         topology = _from_file(known[name], ranks, bandwidth, latency, name)
         if colon and topology.ranks != ranks:
             raise InputError(
                 f"topology {name!r} has {topology.ranks} ranks, so it cannot be {spec!r}; for fewer give -n"
             )
-        return topology
-    if ranks is None:
-        raise InputError(f"topology {name!r} needs its number of ranks, for example {name}:8")
-    try:
-        return SHAPES[name].build(ranks, *link_values(bandwidth, latency))
-    except InputError as error:
-        raise InputError(f"topology {name!r}: {error}") from None
+    else:
+        try:
+            parameters = SHAPES[shape].read(rest) if colon else {}
+            topology = SHAPES[shape].make(parameters, wanted, bandwidth, latency)
+        except InputError as error:
+            raise InputError(f"topology {spec!r}: {error}") from None
+    if wanted is not None and topology.ranks < wanted:
+        raise InputError(f"topology {spec!r} has {topology.ranks} ranks, fewer than the {wanted} asked for")
+    return topology
 
 
 def _from_file(
@@ -144,15 +145,20 @@ def _from_file(
     try:
         title = name or str(table.get("name", path.stem))
         if "shape" in table:
-            _check_keys(table, _SHAPE_KEYS, "a file with a shape")
-            ranks = wanted if wanted is not None else parse_count(table.get("ranks"), "ranks")
-            shape = _known("shape", table["shape"], SHAPES)
-            topology = SHAPES[shape].build(
-                ranks,
+            shape = SHAPES[_known("shape", table["shape"], SHAPES)]
+            _check_keys(table, _SHAPE_KEYS | set(shape.parameters), "a file with a shape")
+            parameters = {key: table[key] for key in shape.parameters if key in table}
+            if shape.fit and parameters.keys() <= {"ranks"}:  # any number of ranks will do
+                parameters = dict(shape.fit(parse_count(table.get("ranks") if wanted is None else wanted, "ranks")))
+            topology = shape.make(
+                parameters,
+                None,
                 _figure(table, "bandwidth") if bandwidth is None else bandwidth,
                 _figure(table, "latency") if latency is None else latency,
             )
-            topology.name = title if ranks == table.get("ranks") else f"{title}:{ranks}"
+            topology.name = (
+                title if topology.ranks == table.get("ranks", topology.ranks) else f"{title}:{topology.ranks}"
+            )
             return topology
         _check_keys(table, _LISTED_KEYS, "a file that lists its links")
         _refuse_figures(title, bandwidth, latency)

@@ -129,7 +129,7 @@ def test_list_names_everything_and_one_section_alone(collsim):
         "naive",
         "tree",
         "ring",
-        "star:K",
+        "star:8",
         "book",
         "nvidia/dgx-a100",
         "alpha-beta",

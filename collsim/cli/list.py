@@ -45,7 +45,7 @@ def _algorithms() -> Entries:
 
 
 def _topologies() -> Entries:
-    shapes = [{"name": f"{name}:K", "summary": shape.summary} for name, shape in SHAPES.items()]
+    shapes = [{"name": shape.example, "summary": shape.summary} for shape in SHAPES.values()]
     return shapes + [{"name": name, "summary": describe_preset(name)} for name in presets()]
 
 

@@ -1,9 +1,7 @@
-"""Regular networks as functions that return a `Topology`. A new one is a function and a line in `SHAPES`."""
+"""The simplest networks: one switch, everybody with everybody, a ring."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from collsim.topology import Link, Node, Topology, cable, link_values
@@ -37,7 +35,7 @@ def star(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
     ranks = parse_count(ranks, "ranks")
     speed, delay = link_values(bandwidth, latency)
     links = [link for rank in range(ranks) for link in cable(rank, "switch", speed, delay)]
-    return Topology(f"star:{ranks}", ranks, links, route=_over_switch)
+    return Topology(f"star:{ranks}", ranks, links, route=_over_switch, routing="over the switch")
 
 
 def full(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
@@ -61,7 +59,7 @@ def full(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
     ranks = parse_count(ranks, "ranks")
     speed, delay = link_values(bandwidth, latency)
     links = [Link(a, b, speed, delay) for a in range(ranks) for b in range(ranks) if a != b]
-    return Topology(f"full:{ranks}", ranks, links, route=_direct)
+    return Topology(f"full:{ranks}", ranks, links, route=_direct, routing="direct")
 
 
 def ring(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
@@ -89,7 +87,7 @@ def ring(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
     # Two ranks have one cable between them, not two; one rank has none.
     cables = ranks if ranks > 2 else ranks - 1
     links = [link for rank in range(cables) for link in cable(rank, (rank + 1) % ranks, speed, delay)]
-    return Topology(f"ring:{ranks}", ranks, links, route=partial(_round, ranks))
+    return Topology(f"ring:{ranks}", ranks, links, route=partial(_round, ranks), routing="the shorter way round")
 
 
 # Routes are functions of this module, not closures: a topology can then be sent to another process.
@@ -108,18 +106,3 @@ def _round(ranks: int, src: int, dst: int) -> tuple[Node, ...]:
     if 2 * up <= ranks:
         return tuple((src + i) % ranks for i in range(up + 1))
     return tuple((src - i) % ranks for i in range(ranks - up + 1))
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One line of the table: ``build(ranks, bandwidth, latency)`` returns the topology."""
-
-    build: Callable[[int, Quantity, Quantity], Topology]
-    summary: str
-
-
-SHAPES: dict[str, Shape] = {
-    "star": Shape(star, "K ranks on one switch"),
-    "full": Shape(full, "K ranks with a cable between each two of them"),
-    "ring": Shape(ring, "K ranks in a ring, each with a cable to the next"),
-}
