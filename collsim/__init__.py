@@ -22,22 +22,47 @@ if TYPE_CHECKING:
     from collsim.catalog import register as register
     from collsim.collectives import Collective as Collective
     from collsim.collectives import get_collective as get_collective
+    from collsim.comparison import Comparison as Comparison
+    from collsim.comparison import compare as compare
     from collsim.errors import CollsimError as CollsimError
     from collsim.errors import InputError as InputError
     from collsim.errors import MissingDependencyError as MissingDependencyError
     from collsim.errors import SimulationError as SimulationError
     from collsim.errors import VerificationError as VerificationError
     from collsim.groups import on_groups as on_groups
+    from collsim.models import AlphaBeta as AlphaBeta
+    from collsim.models import Fifo as Fifo
+    from collsim.models import LogGP as LogGP
+    from collsim.models import MaxMin as MaxMin
+    from collsim.overrides import limit_injection as limit_injection
+    from collsim.overrides import override as override
+    from collsim.placement import place as place
     from collsim.replay import execute as execute
     from collsim.replay import verify as verify
     from collsim.results import Result as Result
     from collsim.rounding import numerics as numerics
+    from collsim.route_tables import NamedLink as NamedLink
+    from collsim.route_tables import network_of_routes as network_of_routes
+    from collsim.routing import reroute as reroute
     from collsim.schedule import Op as Op
     from collsim.schedule import Schedule as Schedule
     from collsim.schedule import ScheduleBuilder as ScheduleBuilder
+    from collsim.shapes import backbone as backbone
+    from collsim.shapes import bus as bus
+    from collsim.shapes import dragonfly as dragonfly
+    from collsim.shapes import fat_tree as fat_tree
     from collsim.shapes import full as full
+    from collsim.shapes import hybrid_cube_mesh as hybrid_cube_mesh
+    from collsim.shapes import hypercube as hypercube
+    from collsim.shapes import leaf_spine as leaf_spine
+    from collsim.shapes import line as line
+    from collsim.shapes import mesh as mesh
+    from collsim.shapes import product as product
+    from collsim.shapes import rail as rail
     from collsim.shapes import ring as ring
     from collsim.shapes import star as star
+    from collsim.shapes import torus as torus
+    from collsim.shapes import tree as tree
     from collsim.simulation import simulate as simulate
     from collsim.sweeps import sweep as sweep
     from collsim.testing import check_algorithm as check_algorithm
@@ -50,11 +75,17 @@ __version__ = "0.1.0"
 # The public names and where they live. They are imported when first used: the command line answers
 # --help, and completes a word, without waiting for numpy.
 _PUBLIC = {
+    "AlphaBeta": "models",
     "Collective": "collectives",
     "CollsimError": "errors",
+    "Fifo": "models",
+    "Comparison": "comparison",
     "InputError": "errors",
     "Link": "topology",
+    "LogGP": "models",
+    "MaxMin": "models",
     "MissingDependencyError": "errors",
+    "NamedLink": "route_tables",
     "Op": "schedule",
     "Result": "results",
     "Schedule": "schedule",
@@ -62,19 +93,38 @@ _PUBLIC = {
     "SimulationError": "errors",
     "Topology": "topology",
     "VerificationError": "errors",
+    "backbone": "shapes",
+    "bus": "shapes",
     "check_algorithm": "testing",
+    "dragonfly": "shapes",
+    "compare": "comparison",
     "execute": "replay",
+    "fat_tree": "shapes",
     "full": "shapes",
     "get_collective": "collectives",
+    "hybrid_cube_mesh": "shapes",
+    "hypercube": "shapes",
+    "leaf_spine": "shapes",
+    "limit_injection": "overrides",
+    "line": "shapes",
     "load_topology": "topology_files",
     "make_schedule": "catalog",
+    "mesh": "shapes",
+    "network_of_routes": "route_tables",
     "numerics": "rounding",
     "on_groups": "groups",
+    "override": "overrides",
+    "place": "placement",
+    "product": "shapes",
+    "rail": "shapes",
     "register": "catalog",
+    "reroute": "routing",
     "ring": "shapes",
     "simulate": "simulation",
     "star": "shapes",
     "sweep": "sweeps",
+    "torus": "shapes",
+    "tree": "shapes",
     "verify": "replay",
 }
 

@@ -1,31 +1,54 @@
 """Lower bounds: the least time that any algorithm needs on a network, whatever it does.
 
 Only bounds that are known to hold under the models are given; the largest of them is reported with the
-reason for it. What each collective asks of its ranks stands in one table, `DEMANDS`.
+reason for it. What each collective asks of its ranks stands in `collsim.demands`, what a network lets them do in
+`collsim.limits`, its cuts in `collsim.cuts`.
 """
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from collsim.collectives import Bools, Collective, Indices
-from collsim.groups import GroupedCollective
-from collsim.models import AlphaBeta, Model
+from collsim.collectives import Collective
+from collsim.cuts import Cut
+from collsim.demands import DEMANDS, Demand, demand_of, supplies
+from collsim.limits import FEW, RUN_WORK, Limits, Ports, Side, crossing_in_words, exchange_in_words, limits_of
+from collsim.models import AlphaBeta, LogGP, Model
 from collsim.schedule import Floats
-from collsim.topology import Topology
+from collsim.units import format_size
+
+__all__ = ["DEMANDS", "Bound", "lower_bound", "lower_bounds"]
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A time in seconds that no algorithm can beat, and why."""
+    """A time in seconds that no algorithm can beat, and why.
+
+    Attributes
+    ----------
+    seconds : float
+        The time.
+    reason : str
+        Why, in words.
+    kind : str
+        ``"latency"``, ``"injection"`` (what a rank, or all of them, can send or receive), ``"cut"`` (what can leave a
+        set of ranks), ``"partition"`` (what all groups of ranks can send to each other), ``"distance"`` (bytes times
+        the links that they must cross), ``"reduction"``, ``"start"`` (of the last rank), or ``"none"``.
+    exact : bool
+        Whether no cut of the network gives a larger bound of its kind. If not, there may be one that was not tried.
+    cut : Cut, optional
+        The cut, of a bound of that kind.
+    """
 
     seconds: float
     reason: str
+    kind: str = "none"
+    exact: bool = True
+    cut: Cut | None = None
 
 
 def lower_bound(
@@ -70,25 +93,58 @@ def lower_bound(
     has left. So a rank that must receive, or send, X bytes at C bytes per second at best has not finished
     earlier than that start + latency + X/C. Messages are received by somebody, so W bytes of all
     messages take at least W over the sum of what all ranks can receive, and the same for sending. Latencies of
-    messages that follow each other are not added up: they may overlap with other messages, so the
-    textbook's lg(K) alpha is no bound here.
+    messages that follow each other are not added up where they may overlap with other messages, so the
+    textbook's lg(K) alpha is no bound here. But who must hear of another waits for the latency of the way between
+    them, whichever messages carry it: it is at least that of the shortest way through the network.
 
     *Bytes from the promise.* A chunk comes to a rank in messages only, and a message that brings values
     for a byte has that byte. So a rank receives at least once every byte in which it must end with somebody
     else's contribution, and sends at least once every byte of its own that somebody else must end with
     (alone or added to others'). Together all messages have at least what all ranks must receive, and at
-    least what all must send.
+    least what all must send. What holds of a rank holds of a set of ranks.
+
+    *Cuts* (maxmin and fifo). X bytes that must go from ranks in a set S to ranks outside cross links that leave S,
+    which have B bytes per second together. Where a message has left S, d or more seconds of latency lie before and
+    behind, with d the least latency of any way from a rank in S to one outside. Under maxmin they are all before
+    the first byte. Under fifo a link e of the cut serves such bytes at the earliest when the least latency
+    from a rank in S to its tail has passed, and at the latest when as much is left as the least latency from its
+    tail on to a rank outside takes: together at least d, for both pieces make up a way across. So X/B + d in both. A
+    medium counts once. Where it carries both directions, what enters S is added to what leaves it.
+
+    *Partitions* (maxmin and fifo). Every message from one part to another crosses a link that leaves the first, so
+    what all these messages have takes at least as long as the links that leave any part need for it together; and
+    the same for links that enter. A part may be surrounded by its own switches, the smallest cut around it.
 
     *All-reduce* needs more than that together, 2(K-1) n bytes (P. Patarasuk and X. Yuan, JPDC 69(2), 2009).
     Take one byte, and count messages that carry it in the order in which they end. When the first rank
     holds the whole sum, every other rank's contribution has come to it over messages that ended before:
-    at least K - 1. Each of the K - 1 others still needs one that ends later.
+    at least K - 1. Each of the K - 1 others still needs one that ends later. The same holds of P groups that are
+    taken for one rank each, which has whatever its ranks have: when all contributions have come to the first group,
+    each other group has sent a message that ended before, and needs one that ends later; so 2(P-1) n.
+
+    *Distance.* A byte from u to v uses every link on its way, so with any lengths of links the bytes times their
+    distances are at most the time times the capacities times the lengths (the dual of the flow problem). For
+    all_to_all and send_recv, with lengths 1 and 1/capacity.
 
     *Additions.* A sum of K terms takes K - 1 of them, wherever they are made, so (K-1) n bytes go through at
     most K processors. An exclusive scan's longest sum has K - 1 terms.
 
     *Groups.* What their ranks must receive and send adds up, and so do all messages and all additions; ranks
     outside might help, so what all must move together is set against the capacity of all ranks.
+
+    *LogGP.* A send does not wait for its receiver. X bytes in m messages keep a receiver's processor busy for
+    ``m o + (X-m) max(O,G)`` and its card for ``m g + (X-m) G``, with any 1 <= m <= X; so for ``o + (X-1) min(o,
+    max(O,G))`` and ``g + (X-1) min(g, G)`` at least; likewise for sending. A processor does both, one after the other.
+    The first message comes ``o + L`` after its sender has started, and the last one that is sent is taken in
+    ``L + o`` after the sender is done with it. Who has heard of a rank can tell one other in ``L + 2o``,
+    and the next only max(o, g) later: that is the largest tree, whatever the sizes (R. Karp, A. Sahay, E. Santos and
+    K. Schauser, Optimal broadcast and summation in the LogP model, SPAA 1993); backwards, the same for who must
+    hear of all.
+
+    References
+    ----------
+    L. Zhao and A. Krishnamurthy, ForestColl: Efficient Collective Communications on Heterogeneous Network Fabrics,
+    arXiv 2402.06787, for the cuts.
 
     Examples
     --------
@@ -98,260 +154,224 @@ def lower_bound(
     >>> lower_bound(all_gather(), 4, 4e9, AlphaBeta(alpha=5e-6, beta=1e-10)).reason
     'the slowest rank must receive all parts but its own'
     """
-    starts = np.zeros(ranks) if offsets is None else offsets
-    demand = _demand(collective, ranks, nbytes, itemsize) if ranks > 1 else None
-    bounds = [Bound(float(starts.max()), _nothing_to_do(collective, ranks, demand))]
-    if demand is None or not demand.taking_part.any():
-        return bounds[0]
+    found = lower_bounds(collective, ranks, nbytes, model, gamma=gamma, offsets=offsets, itemsize=itemsize)
+    return max(found, key=lambda bound: bound.seconds)
 
-    alpha, receive, send = _figures(ranks, model)
-    first, second = np.sort(starts)[:2].tolist()
-    met = np.maximum(starts, np.where(starts == first, second, first))  # when each rank and one other have started
-    last = float(met[demand.taking_part].max())
-    bounds.append(Bound(last + alpha, "the last rank to start is heard of one latency later"))
-    for verb, capacity, least, what in (
-        ("receive", receive, demand.receive, demand.received),
-        ("send", send, demand.send, demand.sent),
-    ):
-        ends = np.where(least > 0, met + alpha + least / capacity, 0.0)
-        rank = int(np.argmax(ends))
-        who = "the slowest rank" if (least == least[0]).all() else f"rank {rank}"
-        bounds.append(Bound(float(ends[rank]), f"{who} must {verb} {what}"))
-    for verb, capacity in (("receive", receive), ("send", send)):
-        together = second + alpha + demand.total / float(capacity.sum())
-        bounds.append(Bound(together, f"all ranks {verb} {demand.moved} together"))
-    adding = second + alpha + float(demand.added) * gamma / ranks
-    bounds.append(Bound(adding, f"all ranks add {demand.sums} together"))
-    return max(bounds, key=lambda bound: bound.seconds)
+
+def lower_bounds(
+    collective: Collective,
+    ranks: int,
+    nbytes: float,
+    model: Model,
+    *,
+    gamma: float = 0.0,
+    offsets: Floats | None = None,
+    itemsize: int | None = None,
+    work: int | None = RUN_WORK,
+) -> list[Bound]:
+    """Return all bounds that are considered, the largest of each kind; parameters and notes as in `lower_bound`.
+
+    Parameters
+    ----------
+    collective, ranks, nbytes, model, gamma, offsets, itemsize
+        As in `lower_bound`.
+    work : int or None
+        How many links each search for cuts may look at; None for no limit.
+
+    Examples
+    --------
+    >>> import collsim as cs
+    >>> from collsim.models import MaxMin
+    >>> ring = MaxMin(cs.ring(8, "10GB/s", "1us"))
+    >>> for bound in lower_bounds(cs.get_collective("all_to_all"), 8, 8e9, ring)[1:4]:
+    ...     print(f"{bound.kind} {bound.seconds:.6f} s: {bound.reason}")
+    latency 0.000004 s: rank 4 must hear of rank 0, by the latencies of the shortest way
+    injection 0.350001 s: the slowest rank must receive what all others have for it
+    cut 0.800001 s: 16 GB must leave ranks 0-3 over 20 GB/s (the tightest of the cuts tried)
+    """
+    starts = np.zeros(ranks) if offsets is None else offsets
+    demand = demand_of(collective, ranks, nbytes, itemsize) if ranks > 1 else None
+    waited = Bound(float(starts.max()), _nothing_to_do(collective, ranks, demand), "start")
+    if demand is None or not demand.taking_part.any():
+        return [waited]
+    if isinstance(model, LogGP):
+        found = [*_of_hosts(demand, starts, model, gamma)]
+    else:
+        found = [*_of_ports(demand, starts, model, gamma)]
+    if model.topology is not None and not isinstance(model, LogGP):
+        found += _of_ways(demand, starts, limits_of(model.topology, ranks, work))
+    if model.topology is not None and not isinstance(model, AlphaBeta | LogGP):
+        found += _of_cuts(collective, demand, starts, limits_of(model.topology, ranks, work))
+    largest: dict[str, Bound] = {"start": waited}
+    for bound in found:
+        if bound.kind not in largest or bound.seconds > largest[bound.kind].seconds:
+            largest[bound.kind] = bound
+    return sorted(largest.values(), key=lambda bound: _ORDER.index(bound.kind))
+
+
+_ORDER = ("none", "start", "latency", "reduction", "injection", "cut", "partition", "distance")
 
 
 def _nothing_to_do(collective: Collective, ranks: int, demand: Demand | None) -> str:
     """Return why a run may end as soon as the last rank has started."""
     if ranks == 1:
         return "one rank has nothing to do"
-    return f"no bound is known for {collective.name}" if demand is None else "no rank needs anything from another"
+    if demand is None:
+        return f"no bound is known for {collective.name}"
+    return "the last rank starts then" if demand.taking_part.any() else "no rank needs anything from another"
 
 
-@dataclass(frozen=True, eq=False)
-class Demand:
-    """What a collective asks of its ranks, whatever the algorithm; in bytes, and in words for people.
-
-    Attributes
-    ----------
-    receive, send : ndarray of float, shape (ranks,)
-        What each rank must receive and send at least.
-    received, sent : str
-        The same in words.
-    moved : str
-        What all messages must have together, in words.
-    more : float
-        That in bytes, if it is more than all ranks must receive, and all must send.
-    added : float
-        Bytes that must be added.
-    sums : str
-        The same in words.
-    taking_part : ndarray of bool, shape (ranks,), optional
-        Which ranks must receive or send a message, be it one without bytes. Default: all.
-    """
-
-    receive: Floats
-    send: Floats
-    received: str
-    sent: str
-    moved: str = "(K-1)n bytes"
-    more: float = 0.0
-    added: float = 0.0
-    sums: str = "(K-1)n bytes"
-    taking_part: Bools = field(default_factory=lambda: np.ones(0, dtype=bool))
-
-    def __post_init__(self) -> None:
-        if not len(self.taking_part):
-            object.__setattr__(self, "taking_part", np.ones(len(self.receive), dtype=bool))
-
-    @property
-    def total(self) -> float:
-        """What all messages must have together, in bytes."""
-        return float(max(self.receive.sum(), self.send.sum(), self.more))
+def _of_ports(demand: Demand, starts: Floats, model: Model, gamma: float) -> Iterator[Bound]:
+    """Yield what the ranks can receive and send says, each alone and all together."""
+    ranks = len(starts)
+    ports = _ports(model, ranks)
+    alpha = float(ports.heard.min())
+    first, second = np.sort(starts)[:2].tolist()
+    met = np.maximum(starts, np.where(starts == first, second, first))  # when each rank and one other have started
+    last = float(met[demand.taking_part].max())
+    yield Bound(last + alpha, "the last rank to start is heard of one latency later", "latency")
+    shared = (ports.both < (ports.receive + ports.send) * (1 - 1e-12)).any()
+    both = demand.receive + demand.send
+    for latency, capacity, least, what in (
+        (ports.heard, ports.receive, demand.receive, f"receive {demand.received}"),
+        (ports.telling, ports.send, demand.send, f"send {demand.sent}"),
+        (
+            np.minimum(ports.heard, ports.telling),
+            ports.both,
+            both * bool(shared),
+            f"receive {demand.received} and send {demand.sent}, over media that do one at a time",
+        ),
+    ):
+        ends = np.where(least > 0, met + latency + least / capacity, 0.0)
+        rank = int(np.argmax(ends))
+        who = "the slowest rank" if (least == least[0]).all() else f"rank {rank}"
+        yield Bound(float(ends[rank]), f"{who} must {what}", "injection")
+    for verb, capacity in (("receive", ports.receive), ("send", ports.send)):
+        together = second + alpha + demand.total / float(capacity.sum())
+        yield Bound(together, f"all ranks {verb} {demand.moved} together", "injection")
+    if demand.added and gamma:
+        adding = second + alpha + float(demand.added) * gamma / ranks
+        yield Bound(adding, f"all ranks add {demand.sums} together", "reduction")
 
 
-# size(chunks) is what each chunk has in bytes when a vector is cut into so many.
-Size = Callable[[int], Floats]
-_OTHERS, _OWN = "all parts but its own", "its own part"
+def _ports(model: Model, ranks: int) -> Ports:
+    """Return what a model's network lets each rank do."""
+    if model.topology is None:
+        assert isinstance(model, AlphaBeta)
+        capacity = np.full(ranks, 1.0 / model.beta if model.beta else np.inf)
+        alpha = np.full(ranks, model.alpha)
+        return Ports(capacity, capacity, 2 * capacity, alpha, alpha)
+    limits = limits_of(model.topology, ranks)
+    return limits.ports_alone if isinstance(model, AlphaBeta) else limits.ports
 
 
-def _all_reduce(collective: Collective, ranks: int, size: Size) -> Demand:
-    n = size(1).repeat(ranks)
-    total, added = 2 * (ranks - 1) * n[0], (ranks - 1) * n[0]
-    return Demand(n, n, "n bytes", "n bytes", "2(K-1)n bytes", more=total, added=added)
+def _of_hosts(demand: Demand, starts: Floats, model: LogGP, gamma: float) -> Iterator[Bound]:
+    """Yield what the processors and cards of LogGP's hosts say."""
+    o, g, ranks = model.o, model.g, len(starts)
+    if model.topology is None:
+        flight, gap = float(model.L or 0.0), (np.full(ranks, model.G or 0.0),) * 2
+    else:
+        ports = limits_of(model.topology, ranks).ports_alone
+        flight, gap = float(ports.heard.min()), (1 / ports.receive, 1 / ports.send)
+    hop = flight + 2 * o
+    first, second = np.sort(starts)[:2].tolist()
+    another = np.where(starts == first, second, first)  # when the first other rank starts
+    rows = [demand.hearing(rank) for rank in range(ranks)] if ranks <= 4096 else []
+    for rank, row in enumerate(rows):
+        if row.any():
+            seconds = float(starts[rank]) + _tree(int(row.sum()) + 1, hop, max(o, g))
+            yield Bound(seconds, f"who must hear of rank {rank} is told over the largest tree of L + 2o", "latency")
+    if rows:
+        most = int(np.max(np.sum(rows, axis=0)))
+        seconds = first + (_tree(most + 1, hop, max(o, g)) if most else 0.0)
+        yield Bound(seconds, "who must hear of most others is told over the largest tree of L + 2o", "latency")
+
+    more_in, more_out = np.maximum(demand.receive - 1, 0), np.maximum(demand.send - 1, 0)
+    taking = np.minimum(o, np.maximum(model.O, gap[0]))
+    card = (np.minimum(g, gap[0]), np.minimum(g, gap[1]))
+    cpu_in, cpu_out = o + more_in * taking, o + more_out * min(o, model.O)
+    receives, sends = demand.receive > 0, demand.send > 0
+    for ends, needs, words in (
+        (another + o + flight + np.maximum(cpu_in, o + more_in * card[0]), receives, f"receive {demand.received}"),
+        (starts + flight + o + np.maximum(cpu_out, o + more_out * card[1]), sends, f"send {demand.sent}"),
+        (
+            np.minimum(starts, another + o + flight) + cpu_in + cpu_out,
+            receives & sends,
+            f"receive {demand.received} and send {demand.sent}, with one processor",
+        ),
+    ):
+        if needs.any():
+            ends = np.where(needs, ends, 0.0)
+            rank = int(np.argmax(ends))
+            who = "the slowest rank" if (ends == ends[0]).all() else f"rank {rank}"
+            yield Bound(float(ends[rank]), f"{who} must {words}", "injection")
+    if demand.total > 0:
+        more = max(0.0, demand.total / ranks - 1)
+        each = max(float(taking.min()), float(card[0].min()))
+        yield Bound(first + hop + more * each, f"all ranks receive {demand.moved} together", "injection")
+        of_both = demand.total * (float(taking.min()) + min(o, model.O)) / ranks
+        yield Bound(first + of_both, f"all processors send and receive {demand.moved} together", "injection")
+    if demand.added and gamma:
+        adding = first + hop + float(demand.added) * gamma / ranks
+        yield Bound(adding, f"all ranks add {demand.sums} together", "reduction")
 
 
-def _reduce(collective: Collective, ranks: int, size: Size) -> Demand:
-    n, root = size(1)[0], _root(collective, ranks)
-    return Demand(root * n, ~root * n, "n bytes", "n bytes", added=(ranks - 1) * n)
+def _tree(ranks: int, hop: float, gap: float) -> float:
+    """Return when so many ranks can have heard: each tells one other in `hop`, and may begin every `gap`."""
+    heard = [hop]  # when each rank that knows can next have told somebody
+    end = 0.0
+    for told in range(1, ranks):
+        end = heapq.heappop(heard)
+        if gap == 0 or told == ranks - 1:
+            return end  # without a gap one tells all at once
+        heapq.heappush(heard, end + gap)
+        heapq.heappush(heard, end + hop)
+    return end
 
 
-def _broadcast(collective: Collective, ranks: int, size: Size) -> Demand:
-    n, root = size(1)[0], _root(collective, ranks)
-    return Demand(~root * n, root * n, "n bytes", "n bytes")
+def _of_ways(demand: Demand, starts: Floats, limits: Limits) -> Iterator[Bound]:
+    """Yield how long it takes until each rank that must has heard of another far away."""
+    for src, dst, latency in limits.far_apart(demand):
+        reason = f"rank {dst} must hear of rank {src}, by the latencies of the shortest way"
+        yield Bound(float(starts[src]) + latency, reason, "latency")
 
 
-def _all_gather(collective: Collective, ranks: int, size: Size) -> Demand:
-    part = size(ranks)
-    return Demand(part.sum() - part, part, _OTHERS, _OWN)
-
-
-def _reduce_scatter(collective: Collective, ranks: int, size: Size) -> Demand:
-    part = size(ranks)
-    return Demand(part, part.sum() - part, _OWN, _OTHERS, added=(ranks - 1) * part.sum())
-
-
-def _gather(collective: Collective, ranks: int, size: Size) -> Demand:
-    part, root = size(ranks), _root(collective, ranks)
-    return Demand(root * (part.sum() - part), ~root * part, _OTHERS, _OWN, "all parts but the root's")
-
-
-def _scatter(collective: Collective, ranks: int, size: Size) -> Demand:
-    part, root = size(ranks), _root(collective, ranks)
-    return Demand(~root * part, root * (part.sum() - part), _OWN, _OTHERS, "all parts but the root's")
-
-
-def _all_to_all(collective: Collective, ranks: int, size: Size) -> Demand:
-    block = size(ranks * ranks).reshape(ranks, ranks) * ~np.eye(ranks, dtype=bool)
-    words = ("what all others have for it", "what it has for all others", "all blocks that are for others")
-    return Demand(block.sum(axis=0), block.sum(axis=1), *words)
-
-
-def _send_recv(collective: Collective, ranks: int, size: Size) -> Demand:
-    rank = np.arange(ranks)
-    moves = np.asarray(collective.options.get("to", (rank + 1) % ranks)) != rank
-    n = size(ranks) * moves  # who keeps its own vector gets nobody else's: `to` is a permutation
-    return Demand(n, n, "n bytes", "n bytes", "all vectors that move", taking_part=moves)
-
-
-def _scan(collective: Collective, ranks: int, size: Size) -> Demand:
-    n, rank = size(1)[0], np.arange(ranks)
-    return Demand((rank > 0) * n, (rank < ranks - 1) * n, "n bytes", "n bytes", added=(ranks - 1) * n)
-
-
-def _exscan(collective: Collective, ranks: int, size: Size) -> Demand:
-    n, rank = size(1)[0], np.arange(ranks)
-    words = ("n bytes", "n bytes")
-    added = (ranks - 2) * n
-    return Demand((rank > 0) * n, (rank < ranks - 1) * n, *words, added=added, sums="(K-2)n bytes")
-
-
-def _barrier(collective: Collective, ranks: int, size: Size) -> Demand:
-    nothing = np.zeros(ranks)
-    return Demand(nothing, nothing, "a message", "a message", "messages")
-
-
-DEMANDS: dict[str, Callable[[Collective, int, Size], Demand]] = {
-    "all_reduce": _all_reduce,
-    "reduce": _reduce,
-    "broadcast": _broadcast,
-    "all_gather": _all_gather,
-    "all_gatherv": _all_gather,
-    "reduce_scatter": _reduce_scatter,
-    "reduce_scatterv": _reduce_scatter,
-    "gather": _gather,
-    "gatherv": _gather,
-    "scatter": _scatter,
-    "scatterv": _scatter,
-    "all_to_all": _all_to_all,
-    "all_to_allv": _all_to_all,
-    "send_recv": _send_recv,
-    "scan": _scan,
-    "exscan": _exscan,
-    "barrier": _barrier,
-}
-
-
-def _root(collective: Collective, ranks: int) -> Bools:
-    root: Bools = np.arange(ranks) == collective.options["root"]
-    return root
-
-
-def _demand(collective: Collective, ranks: int, nbytes: float, itemsize: int | None) -> Demand | None:
-    """Return what a collective asks of its ranks; None if nothing is known of it."""
-    if isinstance(collective, GroupedCollective):
-        return _demand_of_groups(collective, ranks, nbytes / collective.vectors, itemsize)
-    if collective.name not in DEMANDS:
-        return None
-
-    def size(chunks: int) -> Floats:
-        if itemsize is None:
-            return np.asarray(collective.shares(ranks, chunks) * nbytes, dtype=np.float64)
-        return np.asarray(collective.cut(ranks, chunks, int(nbytes) // itemsize) * itemsize, dtype=np.float64)
-
-    return DEMANDS[collective.name](collective, ranks, size)
-
-
-def _demand_of_groups(collective: GroupedCollective, ranks: int, nbytes: float, itemsize: int | None) -> Demand | None:
-    receive, send, taking_part = np.zeros(ranks), np.zeros(ranks), np.zeros(ranks, dtype=bool)
-    total = added = 0.0
-    for part, members, _ in collective.parts:
-        demand = _demand(part, len(members), nbytes, itemsize)
-        if demand is None:
-            return None
-        if len(members) > 1:
-            receive[members] += demand.receive
-            send[members] += demand.send
-            taking_part[members] |= demand.taking_part
-            total, added = total + demand.total, added + demand.added
-    return Demand(
-        receive,
-        send,
-        "what its groups have for it",
-        "what its groups need of it",
-        "all that the groups must move",
-        more=total,
-        added=added,
-        sums="all terms of all groups",
-        taking_part=taking_part,
-    )
-
-
-def _figures(ranks: int, model: Model) -> tuple[float, Floats, Floats]:
-    """Return the least latency of a message, and what each rank can receive and send per second."""
-    if isinstance(model, AlphaBeta):
-        if model.topology is None:
-            with np.errstate(divide="ignore"):
-                capacity = np.full(ranks, 1.0) / model.beta if model.beta else np.full(ranks, np.inf)
-            return model.alpha, capacity, capacity
-        # One message at a time through a port, at best as fast as the fastest link that the rank has.
-        return _least_latency(model.topology, ranks), *_link_capacity(model.topology, ranks, np.maximum)
-    return _least_latency(model.topology, ranks), *_link_capacity(model.topology, ranks, np.add)
-
-
-def _least_latency(topology: Topology, ranks: int) -> float:
-    """Return a latency that no message between two ranks undercuts: its first link and, if another, its last."""
-    tail, head = ((end >= 0) & (end < ranks) for end in _ends(topology))
-    latency = topology.latency
-    relayed = float(latency[tail].min() + latency[head].min())
-    return min(relayed, float(latency[tail & head].min(initial=np.inf)))
-
-
-def _link_capacity(topology: Topology, ranks: int, combine: np.ufunc) -> tuple[Floats, Floats]:
-    """Return the bandwidths of the links into, and out of, each rank, combined."""
-    tail, head = _ends(topology)
-    receive, send = np.zeros(ranks), np.zeros(ranks)
-    for capacity, end in ((receive, head), (send, tail)):
-        ours = (end >= 0) & (end < ranks)
-        combine.at(capacity, end[ours], topology.bandwidth[ours])
-    return receive, send
-
-
-def _ends(topology: Topology) -> tuple[Indices, Indices]:
-    """Return the ranks at the tail and the head of every link, -1 for switches; worked out once a topology."""
-    if topology not in _KNOWN_ENDS:
-        ends = [[_rank(link.tail), _rank(link.head)] for link in topology.links]
-        tail, head = np.array(ends, dtype=np.int64).reshape(-1, 2).T
-        _KNOWN_ENDS[topology] = tail, head
-    return _KNOWN_ENDS[topology]
-
-
-_KNOWN_ENDS: WeakKeyDictionary[Topology, tuple[Indices, Indices]] = WeakKeyDictionary()
-
-
-def _rank(node: object) -> int:
-    return int(node) if isinstance(node, numbers.Integral) else -1
+def _of_cuts(collective: Collective, demand: Demand, starts: Floats, limits: Limits) -> Iterator[Bound]:
+    questions = supplies(collective, len(starts))
+    asked = list(questions or ())
+    asked = asked[:: -(-len(asked) // FEW) or 1]  # of a scan on many ranks only some
+    answers = [side for side in map(limits.tightest, asked) if side is not None]
+    exact = questions is not None and len(asked) == len(questions) and all(side.cut.exact for side in answers)
+    remark = "" if exact else " (the tightest of the cuts tried)"
+    largest: tuple[float, Side, float, float, bool | None] | None = None  # words are for this one only
+    for side in [*answers, *limits.sides]:
+        inside = side.mask
+        met = max(float(starts[inside].min()), float(starts[~inside].min()))
+        out, into = demand.leaving(inside), demand.leaving(~inside)
+        ways: list[tuple[float, float, float, bool | None]] = [
+            (out, side.out, side.latency_out, True),
+            (into, side.into, side.latency_into, False),
+        ]
+        if side.shared and out and into:
+            ways.append((out + into, side.both, min(side.latency_out, side.latency_into), None))
+        for nbytes, capacity, latency, leaves in ways:
+            seconds = met + latency + nbytes / capacity
+            if nbytes > 0 and (largest is None or seconds > largest[0]):
+                largest = seconds, side, nbytes, capacity, leaves
+    if largest is not None:
+        seconds, side, nbytes, capacity, leaves = largest
+        reason = f"{crossing_in_words(side.mask, format_size(nbytes), capacity, leaves)}{remark}"
+        yield Bound(seconds, reason, "cut", exact, side.cut)
+    second = float(np.sort(starts)[1])
+    for partition in limits.partitions:
+        nbytes = demand.between(partition.parts)
+        if nbytes > 0:
+            reason = exchange_in_words(partition, len(starts), format_size(nbytes))
+            yield Bound(second + partition.latency + nbytes / partition.capacity, reason, "partition", exact)
+    traffic = demand.traffic
+    if traffic is not None:
+        for lengths, words in limits.metrics:
+            nbytes = float((traffic * lengths.distance).sum())
+            if nbytes > 0:
+                seconds = second + limits.least_latency + nbytes / lengths.capacity
+                yield Bound(seconds, f"all bytes must cross {words} on their way", "distance", False)

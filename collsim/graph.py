@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +21,46 @@ from collsim.schedule import Floats, Ints, Op, Schedule
 
 Edges = NDArray[np.int64]
 
+# What an edge of the graph leaves from, and which ends of a move it holds up; bits of one number.
+AFTER_SENT = 1  # it leaves when the sender is done with the move; without this bit when the move has finished
+SENDER, RECEIVER = 2, 4
+BOTH = SENDER | RECEIVER
+
 ORDERINGS = {
     "step": "a rank enters a step when all of its own moves of earlier steps have finished",
     "dataflow": "a move starts as soon as the chunks that it reads and overwrites are ready",
     "explicit": "a move waits for the rows that its 'after' list names, and for nothing else",
 }
+
+
+class Waiting(NamedTuple):
+    """What waits for what.
+
+    Attributes
+    ----------
+    joins : int
+        Number of joins; they are the nodes after the moves.
+    edges : ndarray of int, shape (edges, 2)
+        In each row a node, and one that waits for it.
+    ends : ndarray of uint8, shape (edges,), optional
+        What each edge leaves from (`AFTER_SENT` or not) and which ends of the move it holds up (`SENDER`,
+        `RECEIVER` or both). Default: all leave when the node has finished, and hold up both.
+    """
+
+    joins: int
+    edges: Edges
+    ends: NDArray[np.uint8] | None = None
+
+
+class Followers(NamedTuple):
+    """Who waits for each moment: the gates ``gates[first[moment] : first[moment + 1]]``.
+
+    Node i has the moments 2i (its sender is done) and 2i + 1 (it has finished), and the gates 2i (of its sender) and
+    2i + 1 (of its receiver). Joins and local work have one end only: the moment 2i + 1 and the gate 2i.
+    """
+
+    first: NDArray[np.int64]
+    gates: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +71,10 @@ class MoveGraph:
     order of the schedule's table, followed by `joins`:
     nodes that cost nothing and stand for "all of these have finished", so that K moves that wait for K
     others need 2 K edges and not K^2.
+
+    A message has two ends. Where a sender need not wait for its receiver (eager messages under LogGP) they are ready,
+    and done, apart; so each edge says from which end it leaves and which it holds up. Other models take a move as one
+    thing: it starts when both of its ends are ready, and its sender is done when it has finished.
 
     Attributes
     ----------
@@ -49,11 +88,10 @@ class MoveGraph:
         Bytes on the wire.
     work : ndarray of float, shape (moves,)
         Seconds of the receiver's processor: after a message has arrived, or for the work itself.
-    release : ndarray of float, shape (moves,)
-        Time in seconds before which a move does not start.
+    release : ndarray of float, shape (2, moves)
+        Times in seconds before which the sender's and the receiver's end of each move are not ready.
     dependencies : callable
-        Returns (joins, edges): the number of joins and an array of shape (edges, 2) with, in each row, a
-        node and one that waits for it. Called once, when an engine first asks.
+        Returns what waits for what. Called once, when an engine first asks.
     step : ndarray of int or None
         The step of every move if "ordered by step" is all that moves wait for; else None.
     move_of_row : ndarray of int or None
@@ -67,7 +105,7 @@ class MoveGraph:
     nbytes: Floats
     work: Floats
     release: Floats
-    dependencies: Callable[[], tuple[int, Edges]]
+    dependencies: Callable[[], Waiting]
     step: Ints | None = None
     move_of_row: Ints | None = None
 
@@ -75,26 +113,52 @@ class MoveGraph:
         return len(self.src)
 
     @cached_property
-    def _joins_and_edges(self) -> tuple[int, Edges]:
+    def waiting(self) -> Waiting:
+        """What waits for what."""
         return self.dependencies()
 
     @property
     def nodes(self) -> int:
         """Number of nodes: moves and joins."""
-        return len(self) + self._joins_and_edges[0]
+        return len(self) + self.waiting.joins
+
+    @cached_property
+    def two_ends(self) -> NDArray[np.bool_]:
+        """Which nodes have a sender and a receiver, shape (nodes,): all messages."""
+        return np.concatenate([self.transfer, np.zeros(self.nodes - len(self), dtype=bool)])
+
+    @property
+    def gates(self) -> NDArray[np.int64]:
+        """The numbers of the gates that there are; see `Followers`."""
+        return np.flatnonzero(np.stack([np.ones(self.nodes, dtype=bool), self.two_ends], axis=1))
+
+    @cached_property
+    def _moments_and_gates(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The moment from which each edge leaves and the gate that it holds shut; an edge may hold two."""
+        _, edges, ends = self.waiting
+        if ends is None:
+            ends = np.full(len(edges), BOTH, dtype=np.uint8)
+        two_ends = self.two_ends
+        node, follower = edges[:, 0], edges[:, 1]
+        moment = 2 * node + np.where(two_ends[node] & (ends & AFTER_SENT > 0), 0, 1)
+        sender = (ends & SENDER > 0) | ~two_ends[follower]
+        receiver = (ends & RECEIVER > 0) & two_ends[follower]
+        return (
+            np.concatenate([moment[sender], moment[receiver]]),
+            np.concatenate([2 * follower[sender], 2 * follower[receiver] + 1]),
+        )
 
     @cached_property
     def waits(self) -> NDArray[np.int64]:
-        """How many nodes each node waits for, shape (nodes,)."""
-        return np.bincount(self._joins_and_edges[1][:, 1], minlength=self.nodes)
+        """How many moments each gate waits for, shape (2 nodes,); gates are numbered as `Followers` says."""
+        return np.bincount(self._moments_and_gates[1], minlength=2 * self.nodes)
 
     @cached_property
-    def followers(self) -> list[list[int]]:
-        """The nodes that wait for each node."""
-        edges = self._joins_and_edges[1]
-        edges = edges[np.argsort(edges[:, 0], kind="stable")]
-        ends = np.searchsorted(edges[:, 0], np.arange(1, self.nodes))
-        return [part.tolist() for part in np.split(edges[:, 1], ends)]
+    def followers(self) -> Followers:
+        """The gates that wait for each moment."""
+        moment, gate = self._moments_and_gates
+        order = np.argsort(moment, kind="stable")
+        return Followers(np.searchsorted(moment[order], np.arange(2 * self.nodes + 1)), gate[order])
 
 
 def lower(
@@ -104,6 +168,7 @@ def lower(
     ordering: str = "step",
     gamma: float = 0.0,
     offsets: Floats | None = None,
+    header_bytes: float = 0.0,
 ) -> MoveGraph:
     """Return the graph of moves of a schedule.
 
@@ -116,9 +181,11 @@ def lower(
     ordering : {"step", "dataflow", "explicit"}
         What a move waits for; the schedule's explicit dependencies always count too.
     gamma : float
-        Seconds a byte that a reduction costs its receiver.
+        Seconds a byte of payload that a reduction costs its receiver.
     offsets : ndarray of float, shape (ranks,), optional
         When each rank starts, in seconds.
+    header_bytes : float
+        Bytes that every message has on the wire besides its payload.
 
     Raises
     ------
@@ -133,36 +200,46 @@ def lower(
     if schedule.packed:
         head = np.flatnonzero(np.diff(schedule.message, prepend=-1))
         payload, work = np.add.reduceat(payload, head), np.add.reduceat(work, head)
+    transfer = schedule.transfers[head]
 
-    def dependencies() -> tuple[int, Edges]:
-        joins, edges = _ORDERINGS[ordering](schedule)
+    def dependencies() -> Waiting:
+        joins, edges, ends = _ORDERINGS[ordering](schedule)
         explicit = schedule.message[schedule.after[:, ::-1]].astype(np.int64)
-        return joins, np.concatenate([edges, explicit])
+        both = np.full(len(explicit), BOTH, dtype=np.uint8)
+        return Waiting(joins, np.concatenate([edges, explicit]), np.concatenate([ends, both]))
 
     return MoveGraph(
         ranks=schedule.ranks,
-        transfer=schedule.transfers[head],
+        transfer=transfer,
         src=schedule.src[head],
         dst=schedule.dst[head],
-        nbytes=payload,
+        nbytes=payload + header_bytes * transfer if header_bytes else payload,
         work=work,
-        release=np.maximum(starts[schedule.src], starts[schedule.dst])[head],
+        release=np.stack([starts[schedule.src[head]], starts[schedule.dst[head]]]),
         dependencies=dependencies,
         step=schedule.step[head] if ordering == "step" and not len(schedule.after) else None,
         move_of_row=schedule.message if schedule.packed else None,
     )
 
 
-def _by_step(schedule: Schedule) -> tuple[int, Edges]:
-    """One join for each rank and step: the rank's moves of that step lead to it, those of its next wait for it."""
+_Ends = NDArray[np.uint8]
+
+
+def _by_step(schedule: Schedule) -> tuple[int, Edges, _Ends]:
+    """One join for each rank and step: the rank's moves of that step lead to it, those of its next wait for it.
+
+    A rank is done with what it sends when that is sent, and with what it receives when that has finished; and what
+    waits for a rank is its own end of a move.
+    """
     head = np.flatnonzero(np.diff(schedule.message, prepend=-1))
     src, dst, step, transfers = (
         column[head] for column in (schedule.src, schedule.dst, schedule.step, schedule.transfers)
     )
     move = np.arange(len(head))
-    ends = np.concatenate([src, dst[transfers]]).astype(np.int64)
+    rank_of = np.concatenate([src, dst[transfers]]).astype(np.int64)
     moves = np.concatenate([move, move[transfers]])
-    visit = ends * schedule.steps + step[moves]  # a rank in a step, in the order rank, step
+    sending = np.arange(len(moves)) < len(head)
+    visit = rank_of * schedule.steps + step[moves]  # a rank in a step, in the order rank, step
     visits, which = np.unique(visit, return_inverse=True)
     rank = visits // max(1, schedule.steps)
     has_previous = np.concatenate([[False], rank[1:] == rank[:-1]])[which]
@@ -170,16 +247,23 @@ def _by_step(schedule: Schedule) -> tuple[int, Edges]:
     join = len(head) + which
     into = np.stack([moves[has_next], join[has_next]], axis=1)
     out = np.stack([join[has_previous] - 1, moves[has_previous]], axis=1)
-    return len(visits), np.concatenate([into, out])
+    leaves = np.where(sending[has_next], BOTH | AFTER_SENT, BOTH).astype(np.uint8)
+    holds = np.where(sending[has_previous], SENDER, RECEIVER).astype(np.uint8)
+    return len(visits), np.concatenate([into, out]), np.concatenate([leaves, holds])
 
 
-def _by_dataflow(schedule: Schedule) -> tuple[int, Edges]:
+# Read after write: the value must be there before it is sent. Write after read: it must be sent before it is
+# overwritten. Write after write: the first must be there before the second may come.
+_READ_AFTER_WRITE, _WRITE_AFTER_READ, _WRITE_AFTER_WRITE = SENDER, RECEIVER | AFTER_SENT, RECEIVER
+
+
+def _by_dataflow(schedule: Schedule) -> tuple[int, Edges, _Ends]:
     """Read after write, write after read and write after write on each (rank, chunk).
 
     Every move of a step reads the state before the step, so within a step only writes of the same place
     wait for each other, in the order of rows.
     """
-    edges: set[tuple[int, int]] = set()
+    edges: set[tuple[int, int, int]] = set()
     last_write: dict[tuple[int, int], int] = {}
     reads_since: dict[tuple[int, int], list[int]] = defaultdict(list)
     bounds = np.searchsorted(schedule.step, np.arange(schedule.steps + 1)).tolist()
@@ -192,28 +276,26 @@ def _by_dataflow(schedule: Schedule) -> tuple[int, Edges]:
                 writes[int(schedule.dst[row]), chunk].append(row)
         for place, rows in reads.items():
             if place in last_write:
-                edges.update((last_write[place], row) for row in rows)
+                edges.update((last_write[place], row, _READ_AFTER_WRITE) for row in rows)
         for place, rows in writes.items():
-            earlier = [*reads_since[place], *([last_write[place]] if place in last_write else [])]
-            edges.update((row, rows[0]) for row in earlier)
-            edges.update(_pairs(rows))
+            edges.update((row, rows[0], _WRITE_AFTER_READ) for row in reads_since[place])
+            chain = [last_write[place], *rows] if place in last_write else rows
+            edges.update((row, following, _WRITE_AFTER_WRITE) for row, following in itertools.pairwise(chain))
             last_write[place] = rows[-1]
             reads_since[place] = []
         for place, rows in reads.items():
             reads_since[place] += rows
-    by_move = schedule.message[np.array(sorted(edges), dtype=np.int64).reshape(-1, 2)].astype(np.int64)
-    return 0, np.unique(by_move[by_move[:, 0] != by_move[:, 1]], axis=0)
+    table = np.array(sorted(edges), dtype=np.int64).reshape(-1, 3)
+    table[:, :2] = schedule.message[table[:, :2]]
+    table = np.unique(table[table[:, 0] != table[:, 1]], axis=0)
+    return 0, table[:, :2], table[:, 2].astype(np.uint8)
 
 
-def _pairs(rows: list[int]) -> Iterator[tuple[int, int]]:
-    return itertools.pairwise(rows)
+def _explicit(schedule: Schedule) -> tuple[int, Edges, _Ends]:
+    return 0, np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.uint8)
 
 
-def _explicit(schedule: Schedule) -> tuple[int, Edges]:
-    return 0, np.zeros((0, 2), dtype=np.int64)
-
-
-_ORDERINGS: dict[str, Callable[[Schedule], tuple[int, Edges]]] = {
+_ORDERINGS: dict[str, Callable[[Schedule], tuple[int, Edges, _Ends]]] = {
     "step": _by_step,
     "dataflow": _by_dataflow,
     "explicit": _explicit,

@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collsim.bounds import Bound
 from collsim.engines.timeline import Timeline
+from collsim.models import Model
 from collsim.schedule import Floats, Schedule
 from collsim.units import format_bandwidth, format_time
 
@@ -40,8 +42,12 @@ class Result:
         The largest lower bound that is known to hold, and why.
     wall_seconds : float
         How long the simulation itself took.
-    last_start : float
-        When the last rank started, in seconds.
+    parameters : Model
+        The model with its parameters; its ``topology`` is the network, or None.
+    offsets : ndarray of float, shape (ranks,), optional
+        When each rank started, in seconds; None if all did at 0.
+    header_bytes : int
+        Bytes that every message had on the wire besides its payload.
     """
 
     schedule: Schedule
@@ -54,7 +60,9 @@ class Result:
     ordering: str
     bound: Bound
     wall_seconds: float
-    last_start: float = 0.0
+    parameters: Model
+    offsets: Floats | None = None
+    header_bytes: int = 0
 
     def __repr__(self) -> str:
         return (
@@ -65,7 +73,22 @@ class Result:
     @property
     def time(self) -> float:
         """Seconds from the start until the last rank has finished."""
-        return max(self.timeline.end, self.last_start)
+        return float(max(self.timeline.end, self._starts.max()))
+
+    @property
+    def _starts(self) -> Floats:
+        return np.zeros(self.schedule.ranks) if self.offsets is None else self.offsets
+
+    @cached_property
+    def rank_times(self) -> Floats:
+        """When each rank has finished in seconds, shape (ranks,).
+
+        That is when it is done with all that it sends, receives and computes; at the earliest when it started.
+        """
+        finished = self._starts.copy()
+        np.maximum.at(finished, self.schedule.src, self.timeline.sent)
+        np.maximum.at(finished, self.schedule.dst, self.timeline.finish)
+        return finished
 
     @property
     def algbw(self) -> float:
@@ -86,10 +109,43 @@ class Result:
         return self.bound.seconds / self.time if self.time > 0 else 1.0
 
     @cached_property
+    def _wire_bytes(self) -> Floats:
+        """Bytes of every row on the wire, shape (moves,); the header of a message is with its first row."""
+        first = np.diff(self.schedule.message, prepend=-1) > 0
+        return self.payload + self.header_bytes * (first & self.schedule.transfers)
+
+    @property
+    def wire_bytes(self) -> float:
+        """The sum of the sizes of all messages, in bytes, headers included."""
+        return float(self._wire_bytes.sum())
+
+    @cached_property
     def sent_bytes(self) -> Floats:
-        """Bytes that each rank sends, shape (ranks,)."""
-        sent = np.bincount(self.schedule.src, weights=self.payload, minlength=self.schedule.ranks)
+        """Bytes that each rank sends, headers included, shape (ranks,)."""
+        sent = np.bincount(self.schedule.src, weights=self._wire_bytes, minlength=self.schedule.ranks)
         return sent.astype(np.float64)
+
+    @cached_property
+    def _between_groups(self) -> NDArray[np.bool_] | None:
+        """Which rows go from one group of the topology to another, shape (moves,)."""
+        topology = self.parameters.topology
+        if topology is None:
+            return None
+        group = topology.group_of
+        between: NDArray[np.bool_] = group[self.schedule.src] != group[self.schedule.dst]
+        return between
+
+    @property
+    def messages_between_groups(self) -> int | None:
+        """Number of messages from one group of the topology (node, leaf switch) to another; None without one."""
+        between = self._between_groups
+        return None if between is None else len(np.unique(self.schedule.message[between]))
+
+    @property
+    def bytes_between_groups(self) -> float | None:
+        """Bytes of the messages from one group of the topology to another, headers included; None without one."""
+        between = self._between_groups
+        return None if between is None else float(self._wire_bytes[between].sum())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures of the run under the names of ``collsim run --json``."""
@@ -107,8 +163,10 @@ class Result:
             "busbw_Bps": self.busbw if math.isfinite(self.busbw) else None,
             "steps": self.schedule.steps,
             "messages": self.schedule.messages,
-            "wire_bytes": _whole(float(self.payload.sum())),
+            "wire_bytes": _whole(self.wire_bytes),
             "max_sent_bytes": _whole(float(self.sent_bytes.max(initial=0.0))),
+            "messages_between_groups": self.messages_between_groups,
+            "bytes_between_groups": None if self.bytes_between_groups is None else _whole(self.bytes_between_groups),
             "lower_bound_s": self.bound.seconds,
             "efficiency": self.efficiency,
             "wall_s": self.wall_seconds,
@@ -120,11 +178,11 @@ class Result:
         Returns
         -------
         pandas.DataFrame
-            One row a move; times ``ready, start, arrive, finish`` in seconds, as in `Timeline`.
+            One row a move; times ``ready, start, sent, arrive, finish`` in seconds, as in `Timeline`.
         """
         frame = self.schedule.to_frame()
         frame["nbytes"] = self.payload
-        for name in ("ready", "start", "arrive", "finish"):
+        for name in ("ready", "start", "sent", "arrive", "finish"):
             frame[f"{name}_s"] = getattr(self.timeline, name)
         return frame
 

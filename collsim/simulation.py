@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ def simulate(
     topology: Network | nx.Graph[Any] | nx.DiGraph[Any] | None = None,
     nbytes: Quantity = 0,
     *,
-    model: str | None = None,
+    model: str | Model | None = None,
+    parameters: Mapping[str, Any] | None = None,
     engine: str = "auto",
     ordering: str = "step",
     alpha: Quantity | None = None,
@@ -41,6 +42,7 @@ def simulate(
     gamma: Quantity = 0.0,
     offsets: ArrayLike | None = None,
     itemsize: int | None = None,
+    header_bytes: Quantity = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
     """Simulate a schedule on a network.
@@ -50,11 +52,16 @@ def simulate(
     schedule : Schedule
         What to run.
     topology : Topology, str, path or networkx graph, optional
-        The network, as `load_topology` takes it. Leave it out to give `alpha` and `beta` instead.
+        The network, as `load_topology` takes it. Leave it out to give `alpha` and `beta` instead, or a model that
+        has its own.
     nbytes : int or str
         Size of the whole vector, in bytes or as text (``"64MiB"``).
-    model : {"alpha-beta", "maxmin"}, optional
-        How messages share the network. Default: ``maxmin`` with a topology, else ``alpha-beta``.
+    model : {"alpha-beta", "loggp", "maxmin", "fifo"} or Model, optional
+        How messages share the network: by name, or a model with its parameters and its topology, such as
+        ``LogGP(L="2500ns", o="1500ns", G="6ns/B")``. Default: ``maxmin`` with a topology, else ``alpha-beta``.
+    parameters : mapping, optional
+        The model's own parameters, where it is given by name: ``{"packet_bytes": "4KiB"}`` of ``fifo``,
+        ``{"calibration": "LV08"}`` of ``maxmin``; numbers in SI units or text.
     engine : str
         ``"auto"`` (the fastest that can do it) or the name of one.
     ordering : {"step", "dataflow", "explicit"}
@@ -68,6 +75,8 @@ def simulate(
     itemsize : int, optional
         Bytes of one element: messages are then whole elements. Default: the vector is divided evenly,
         to fractions of a byte, as closed forms do.
+    header_bytes : int or str
+        Bytes that every message has on the wire besides its payload (its envelope), also one without payload.
     progress : callable, optional
         Called as ``progress(finished_moves, moves)`` now and then.
 
@@ -91,21 +100,29 @@ def simulate(
     >>> net = cs.star(8, bandwidth="10GB/s", latency="2.5us")
     >>> round(cs.simulate(schedule, net, nbytes="4GB").time, 9)
     0.70007
+    >>> simulate(schedule, net, "4GB", model="fifo", parameters={"packet_bytes": "4MB"}, header_bytes=16).model
+    'fifo'
+    >>> round(simulate(schedule, nbytes=1024, model=cs.LogGP(L="2500ns", o="1500ns", g="1us", G="6ns/B")).time, 9)
+    8.7668e-05
     """
     need_schedule(schedule, "simulate")
     size = parse_size(nbytes)
-    parameters, name = choose_model(schedule.ranks, topology, model, alpha, beta)
-    starts, cost, item = check_settings(schedule.ranks, size, ordering, engine, gamma, offsets, itemsize)
+    network, name = choose_model(schedule.ranks, topology, model, alpha, beta, parameters)
+    starts, cost, item, header = check_settings(
+        schedule.ranks, size, ordering, engine, gamma, offsets, itemsize, header_bytes
+    )
 
     payload = schedule.message_bytes(size, item)
-    graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts)
-    chosen = choose_engine(engine, graph, parameters)
+    graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts, header_bytes=header)
+    chosen = choose_engine(engine, graph, network)
     chosen.load()  # so that the time below is that of the simulation, not of an import
     began = time.perf_counter()
     with np.errstate(over="ignore"):  # said below, in words
-        timeline = chosen.run(graph, parameters, progress)
+        timeline = chosen.run(graph, network, progress)
     if not math.isfinite(timeline.end):
-        raise InputError("the simulated time is too large for a number: check alpha, beta, gamma, latency and size")
+        raise InputError(
+            "the simulated time is too large for a number: check size, latency, bandwidth and the model's parameters"
+        )
     if graph.move_of_row is not None:
         timeline = timeline.at(graph.move_of_row)
     return Result(
@@ -114,14 +131,16 @@ def simulate(
         payload=payload,
         timeline=timeline,
         topology=name,
-        model=parameters.name,
+        model=network.name,
         engine=chosen.name,
         ordering=ordering,
         bound=lower_bound(
-            schedule.collective, schedule.ranks, size, parameters, gamma=cost, offsets=starts, itemsize=item
+            schedule.collective, schedule.ranks, size, network, gamma=cost, offsets=starts, itemsize=item
         ),
         wall_seconds=time.perf_counter() - began,
-        last_start=0.0 if starts is None else float(starts.max()),
+        parameters=network,
+        offsets=starts,
+        header_bytes=header,
     )
 
 
@@ -133,8 +152,9 @@ def check_settings(
     gamma: Quantity = 0.0,
     offsets: ArrayLike | None = None,
     itemsize: int | None = None,
-) -> tuple[Floats | None, float, int | None]:
-    """Return offsets (seconds), gamma (seconds a byte) and itemsize (bytes), or raise an `InputError`."""
+    header_bytes: Quantity = 0,
+) -> tuple[Floats | None, float, int | None, int]:
+    """Return offsets (seconds), gamma (seconds a byte), itemsize and header (bytes), or raise an `InputError`."""
     if not isinstance(ordering, str) or ordering not in ORDERINGS:
         raise unknown("ordering", ordering, ORDERINGS)
     if engine not in ("auto", *ENGINES):
@@ -143,26 +163,35 @@ def check_settings(
     if item is not None and size % item:
         raise InputError(f"size of {size} bytes is not a whole number of elements of {item} bytes")
     starts = None if offsets is None else _offsets(offsets, ranks)
-    return starts, parse_time_per_byte(gamma, "gamma"), item
+    return starts, parse_time_per_byte(gamma, "gamma"), item, parse_size(header_bytes, "header_bytes")
 
 
 def choose_model(
     ranks: int,
     topology: Network | nx.Graph[Any] | nx.DiGraph[Any] | None,
-    model: str | None,
+    model: str | Model | None,
     alpha: Quantity | None,
     beta: Quantity | None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> tuple[Model, str | None]:
-    """Return the model's parameters and the name of the network."""
+    """Return the model with its parameters, and the name of the network."""
+    own = dict(_checked(parameters))
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        if value is not None:
+            if name in own:
+                raise InputError(f"{name} is given twice: as {name} and among the parameters of the model")
+            own[name] = value
+    if isinstance(model, Model):
+        return _given_model(ranks, topology, model, own)
     if model is not None and (not isinstance(model, str) or model not in MODELS):
         raise unknown("model", model, MODELS)
     if topology is None:
-        if model not in (None, AlphaBeta.name):
-            raise InputError(f"model {model!r} needs a topology, for example 'star:8'")
-        if alpha is None or beta is None:
-            missing = "alpha and beta" if alpha is None and beta is None else "alpha" if alpha is None else "beta"
-            raise InputError(f"no network: give a topology, or alpha and beta ({missing} missing)")
-        return AlphaBeta(parse_time(alpha, "alpha"), parse_time_per_byte(beta)), None
+        kind = MODELS[model or AlphaBeta.name]
+        found = kind.from_parameters(None, own)
+        missing = [name for name in AlphaBeta.parsers if kind is AlphaBeta and name not in own]
+        if missing:
+            raise InputError(f"no network: give a topology, or alpha and beta ({' and '.join(missing)} missing)")
+        return found, None
     if alpha is not None or beta is not None:
         raise InputError("alpha and beta describe a network without a topology; give either those or a topology")
     if isinstance(topology, Topology):
@@ -170,7 +199,29 @@ def choose_model(
         network = topology
     else:
         network = load_topology(topology, ranks)
-    return AlphaBeta(topology=network) if model == AlphaBeta.name else MaxMin(network), network.name
+    return MODELS[model or MaxMin.name].from_parameters(network, own), network.name
+
+
+def _given_model(ranks: int, topology: object, model: Model, own: Mapping[str, Any]) -> tuple[Model, str | None]:
+    """Return a model that brings its own parameters and network, and the name of that."""
+    if own:
+        raise InputError(f"{next(iter(own))!r} cannot be given beside a model with its parameters, {model.name!r}")
+    if topology is not None and topology is not model.topology:
+        raise InputError(
+            f"the topology cannot be given beside a model with its own, {model.name!r}: give it to the model"
+        )
+    if model.topology is None:
+        return model, None
+    model.topology.check_connected(ranks)
+    return model, model.topology.name
+
+
+def _checked(parameters: object) -> Mapping[str, Any]:
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):
+        raise InputError(f"parameters must be a mapping such as {{'packet_bytes': '4KiB'}}, got {parameters!r}")
+    return parameters
 
 
 def _offsets(offsets: Any, ranks: int) -> Floats:

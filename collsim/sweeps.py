@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from collsim.catalog import get_algorithm, make_schedule
 from collsim.collectives import collective_name
-from collsim.errors import InputError
+from collsim.errors import InputError, unknown
+from collsim.overrides import Overrides
+from collsim.results import Result
+from collsim.routing import ExplicitRoutes
 from collsim.simulation import Network, check_settings, choose_model, simulate
 from collsim.topology import Topology
 from collsim.topology_files import load_topology
@@ -22,7 +25,8 @@ Record = dict[str, Any]
 
 _Job = tuple[tuple[str, str, int], dict[str, Any], int, Topology | None, dict[str, Any]]
 
-_OF_THE_MODEL = ("model", "alpha", "beta")
+_OF_THE_MODEL = ("model", "alpha", "beta", "parameters")
+_OF_A_RUN = ("gamma", "ordering", "engine", "itemsize", "offsets", "header_bytes")
 
 
 def sweep(
@@ -34,6 +38,10 @@ def sweep(
     topology: Network | nx.Graph[Any] | Iterable[Any] | None = None,
     bandwidth: Quantity | None = None,
     latency: Quantity | None = None,
+    routing: str | ExplicitRoutes | None = None,
+    placement: str | Sequence[int] | None = None,
+    overrides: Overrides = (),
+    injection: Quantity | Sequence[Quantity] | None = None,
     options: Mapping[str, Any] | None = None,
     executor: Executor | None = None,
     **settings: Any,
@@ -46,12 +54,15 @@ def sweep(
         As for `make_schedule` and `simulate`; each one value or several.
     bandwidth, latency : float or str, optional
         Of every link, where the topology is a shape.
+    routing, placement, overrides, injection : optional
+        What is changed about every topology, as `load_topology` takes it.
     options : mapping, optional
         Options of the algorithms, such as ``{"root": 1}``; all of them must take these.
     executor : concurrent.futures.Executor, optional
         Runs the simulations; default: one after the other, here.
     **settings
-        Passed to `simulate`: ``alpha, beta, gamma, model, ordering, engine, itemsize, offsets``.
+        Passed to `simulate`: ``alpha, beta, gamma, model, parameters, ordering, engine, itemsize, offsets,
+        header_bytes``.
 
     Returns
     -------
@@ -79,6 +90,10 @@ def sweep(
             topology=topology,
             bandwidth=bandwidth,
             latency=latency,
+            routing=routing,
+            placement=placement,
+            overrides=overrides,
+            injection=injection,
             options=options,
             executor=executor,
             **settings,
@@ -95,6 +110,10 @@ def iter_sweep(
     topology: Any = None,
     bandwidth: Quantity | None = None,
     latency: Quantity | None = None,
+    routing: str | ExplicitRoutes | None = None,
+    placement: str | Sequence[int] | None = None,
+    overrides: Overrides = (),
+    injection: Quantity | Sequence[Quantity] | None = None,
     options: Mapping[str, Any] | None = None,
     executor: Executor | None = None,
     **settings: Any,
@@ -106,19 +125,30 @@ def iter_sweep(
             list(_several(algorithm)),
             [parse_count(count, "ranks") for count in _several(ranks)],
             [parse_size(size) for size in _several(nbytes)],
-            list(_several(topology)),
+            list(enumerate(_several(topology))),
         )
     )
-    wrong = settings.keys() - {"model", "alpha", "beta", "gamma", "ordering", "engine", "itemsize", "offsets"}
-    if wrong:
-        raise InputError(f"sweep has no setting {sorted(wrong)[0]!r}")
+    for setting in settings:
+        if setting not in (*_OF_THE_MODEL, *_OF_A_RUN):
+            raise unknown("setting of sweep:", setting, [*_OF_THE_MODEL, *_OF_A_RUN])
+    changes = {
+        "bandwidth": bandwidth,
+        "latency": latency,
+        "routing": routing,
+        "placement": placement,
+        "overrides": overrides if isinstance(overrides, Mapping | str) else tuple(overrides),
+        "injection": injection,
+    }
+    # Points with the same network share it, and so the routes that it has found.
+    networks: dict[tuple[int, int], Topology] = {}
     jobs: list[_Job] = []
-    for name, method, count, size, network in points:
+    for name, method, count, size, (place, spec) in points:
         get_algorithm(name, method)
-        if network is not None:
-            network = load_topology(network, count, bandwidth=bandwidth, latency=latency)
-        elif bandwidth is not None or latency is not None:
-            raise InputError("a bandwidth or a latency needs a topology (without one give alpha and beta)")
+        network = networks.get((place, count))
+        if network is None and spec is not None:
+            network = networks[place, count] = load_topology(spec, count, **changes)  # type: ignore[arg-type]
+        elif network is None:
+            _refuse_changes(changes)
         choose_model(count, network, *(settings.get(key) for key in _OF_THE_MODEL))
         check_settings(count, size, **{key: value for key, value in settings.items() if key not in _OF_THE_MODEL})
         jobs.append(((name, method, count), dict(options or {}), size, network, settings))
@@ -127,14 +157,27 @@ def iter_sweep(
     for key, _, size, *_ in jobs:
         schedules[key].message_bytes(size)
     if executor is None:
-        return (simulate(schedules[key], network, size, **given).to_dict() for key, _, size, network, given in jobs)
+        return (record_of(simulate(schedules[key], network, size, **given)) for key, _, size, network, given in jobs)
     return iter(executor.map(_run, jobs))
 
 
 def _run(job: _Job) -> Record:
     # What goes to another process is the names: the schedule is written again there.
     key, options, size, network, settings = job
-    return simulate(make_schedule(*key, **options), network, size, **settings).to_dict()
+    return record_of(simulate(make_schedule(*key, **options), network, size, **settings))
+
+
+def record_of(result: Result) -> Record:
+    """Return the record of a run: its figures, and which rank sat where (None without a topology)."""
+    topology = result.parameters.topology
+    return result.to_dict() | {"placement": None if topology is None else topology.placement}
+
+
+def _refuse_changes(changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if value is not None and (value or key != "overrides"):
+            article = "an" if key[0] in "aeiou" else "a"
+            raise InputError(f"{article} {key.removesuffix('s')} needs a topology (without one give alpha and beta)")
 
 
 def _several(values: Any) -> Iterable[Any]:

@@ -7,11 +7,13 @@ business of the models in `collsim.engines`.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 import numbers
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -93,6 +95,8 @@ class Topology:
     groups : sequence of sequences of int, optional
         Which ranks are close to each other: the GPUs of a node, the hosts of a leaf switch. Every rank is in one.
         Default: ranks whose links lead to the same switches are a group, any other rank is one of its own.
+    placement : str
+        Which rank sits where, in words; ``"linear"`` if they stand in the order of the network.
 
     Raises
     ------
@@ -116,18 +120,20 @@ class Topology:
         routes: RouteFinder | None = None,
         routing: str | None = None,
         groups: Sequence[Sequence[int]] | None = None,
+        placement: str = "linear",
     ) -> None:
         self.name = name
         self.ranks = parse_count(ranks, "ranks")
         self.links = tuple(links)
         self.routing = routing or ("by a function" if route or routes else "shortest path")
+        self.placement = placement
         self._check_links()
         self._check_media()
         numbers_of: dict[tuple[Node, Node], list[int]] = {}
         for number, link in enumerate(self.links):
             numbers_of.setdefault((link.tail, link.head), []).append(number)
         self._numbers = numbers_of
-        self._find: RouteFinder = routes or (_first_shortest if route is None else partial(_along, route))
+        self._find: RouteFinder = routes or (first_shortest if route is None else partial(_along, route))
         self._routes: dict[tuple[int, int], tuple[Route, ...]] = {}
         self._groups = None if groups is None else self._checked_groups(groups)
 
@@ -325,45 +331,101 @@ class Topology:
             found.append(between[key % len(between)])
         return tuple(found)
 
-    def shortest_next(self, node: Node, dst: int) -> list[int]:
-        """Return the numbers of the links that leave `node` on a path with the fewest links to rank `dst`.
+    def shortest_next(self, node: Node, dst: int, *, by: str = "links") -> list[int]:
+        """Return the numbers of the links that leave `node` on a shortest path to rank `dst`.
+
+        Parameters
+        ----------
+        node : hashable
+            A rank or a switch.
+        dst : int
+            The destination.
+        by : {"links", "latency"}
+            What is shortest: the number of links, or the sum of their latencies (of several paths with the same
+            sum those with the fewest links).
 
         Raises
         ------
         InputError
             If there is no path.
         """
-        hops = self._hops_to(dst)
-        if node not in hops:
+        key = dst, by
+        away = self._distances.get(key)
+        if away is None:
+            away = self._distances[key] = self._links_to(dst) if by == "links" else self._latency_to(dst)
+        places, onward, _ = self._indexed
+        start = places[node]
+        left = away[start]
+        if left < 0:
             raise InputError(
                 f"topology {self.name!r} has no path from {node_name(node)} to rank {dst}: it is disconnected"
             )
-        return [i for i in self.leaving[node] if hops.get(self.links[i].head, math.inf) == hops[node] - 1]
+        if by == "links":
+            return [i for i, head in onward[start] if away[head] == left - 1]
+        return [i for i, head in onward[start] if 0 <= away[head] == left - self._lengths[i]]
 
-    def _hops_to(self, dst: int) -> dict[Node, int]:
-        """Return the number of links from every node that reaches rank `dst` to it."""
-        found = self._hops.get(dst)
-        if found is None:
-            found, frontier = {dst: 0}, [dst]
-            while frontier:
-                following: list[Any] = []
-                for node in frontier:
-                    for i in self.entering[node]:
-                        tail = self.links[i].tail
-                        if tail not in found:
-                            found[tail] = found[node] + 1
-                            following.append(tail)
-                frontier = following
-            self._hops[dst] = found
+    @cached_property
+    def _indexed(self) -> tuple[dict[Node, int], list[list[tuple[int, int]]], list[list[tuple[int, int]]]]:
+        """Numbers of the nodes, and by these for each node what leaves and what enters it: (link, node at its end)."""
+        places = {node: place for place, node in enumerate(self.leaving)}
+        onward: list[list[tuple[int, int]]] = [[] for _ in places]
+        back: list[list[tuple[int, int]]] = [[] for _ in places]
+        for number, link in enumerate(self.links):
+            tail, head = places[link.tail], places[link.head]
+            onward[tail].append((number, head))
+            back[head].append((number, tail))
+        return places, onward, back
+
+    def _links_to(self, dst: int) -> list[int]:
+        """Return for every node the number of links to rank `dst`; -1 if there is no path."""
+        _, _, back = self._indexed
+        found = [-1] * len(back)
+        found[dst] = 0
+        frontier, length = [dst], 0
+        while frontier:
+            length += 1
+            following = []
+            for node in frontier:
+                for _, tail in back[node]:
+                    if found[tail] < 0:
+                        found[tail] = length
+                        following.append(tail)
+            frontier = following
+        return found
+
+    def _latency_to(self, dst: int) -> list[int]:
+        """Return for every node the length of the shortest path to rank `dst` (Dijkstra); -1 if there is none."""
+        _, _, back = self._indexed
+        found = [-1] * len(back)
+        found[dst] = 0
+        heap = [(0, dst)]
+        while heap:
+            length, node = heapq.heappop(heap)
+            if length == found[node]:
+                for i, tail in back[node]:
+                    longer = length + self._lengths[i]
+                    if found[tail] < 0 or longer < found[tail]:
+                        found[tail] = longer
+                        heapq.heappush(heap, (longer, tail))
         return found
 
     @cached_property
-    def _hops(self) -> dict[int, dict[Node, int]]:
+    def _lengths(self) -> list[int]:
+        """The latency of every link as a whole number, and for the link itself so little that it only breaks ties.
+
+        Sums of integers are exact. We take latencies as the decimals that people write, so that 1us + 2us is 3us.
+        """
+        exact = [Fraction(repr(float(link.latency))) for link in self.links]
+        unit = math.lcm(*(latency.denominator for latency in exact))
+        return [int(latency * unit) * len(self.links) + 1 for latency in exact]
+
+    @cached_property
+    def _distances(self) -> dict[tuple[int, str], list[int]]:
         return {}
 
-    def with_routes(self, routes: RouteFinder, routing: str) -> Topology:
+    def with_routes(self, routes: RouteFinder, routing: str, name: str | None = None) -> Topology:
         """Return the same network with other routes, as `routes` of the constructor finds them; `routing` in words."""
-        return Topology(self.name, self.ranks, self.links, routes=routes, routing=routing, groups=self.groups)
+        return self._changed(self.links, routes, routing, name)
 
     def with_links(self, links: Sequence[Link], name: str | None = None) -> Topology:
         """Return the same network with other figures: as many links, with the same ends in the same order.
@@ -375,8 +437,29 @@ class Topology:
         """
         if [(link.tail, link.head) for link in links] != [(link.tail, link.head) for link in self.links]:
             raise InputError(f"the new links of topology {self.name!r} must have the ends of the old ones")
+        return self._changed(links, self._find, self.routing, name)
+
+    def with_groups(self, groups: Sequence[Sequence[int]]) -> Topology:
+        """Return the same network with other groups of ranks.
+
+        Raises
+        ------
+        InputError
+            If a rank is in none, or in two.
+        """
+        changed = self._changed(self.links, self._find, self.routing, None)
+        changed._groups = changed._checked_groups(groups)
+        return changed
+
+    def _changed(self, links: Sequence[Link], routes: RouteFinder, routing: str, name: str | None) -> Topology:
         return Topology(
-            name or self.name, self.ranks, links, routes=self._find, routing=self.routing, groups=self._groups
+            name or self.name,
+            self.ranks,
+            links,
+            routes=routes,
+            routing=routing,
+            groups=self._groups,
+            placement=self.placement,
         )
 
     def check_connected(self, ranks: int) -> None:
@@ -449,7 +532,7 @@ class Topology:
 RouteFinder = Callable[[Topology, int, int], Iterable[Route]]
 
 
-def _first_shortest(topology: Topology, src: int, dst: int) -> tuple[Route, ...]:
+def first_shortest(topology: Topology, src: int, dst: int) -> tuple[Route, ...]:
     """Find the path with the fewest links; of several the one found first when links are tried in order."""
     links: list[int] = []
     node: Node = src
@@ -518,6 +601,17 @@ def _one_a_level(value: Any, levels: int, what: str) -> list[Any]:
 def node_name(node: Node) -> str:
     """Return a node in words: ``rank 3``, ``'spine 0'``."""
     return f"rank {node}" if _is_rank(node) else repr(node)
+
+
+def noted(name: str, note: str) -> str:
+    """Return the name of a network that was changed: ``torus:4x4 (ecmp:seed=3)``.
+
+    Examples
+    --------
+    >>> noted(noted("star:8", "ecmp"), "3:bandwidth=1GB/s")
+    'star:8 (ecmp, 3:bandwidth=1GB/s)'
+    """
+    return f"{name[:-1]}, {note})" if name.endswith(")") and " (" in name else f"{name} ({note})"
 
 
 def _is_rank(node: object) -> bool:

@@ -1,4 +1,4 @@
-"""Write the generated parts of the pages in docs/algorithms: tables, outputs of commands, figures.
+"""Write the generated parts of the pages in docs and docs/algorithms: tables, outputs of commands, figures.
 
 A page is text with markers ``<!-- generated: KIND WORDS -->`` ... ``<!-- end -->``. What stands between them is made
 here from the table of algorithms and from simulations, and is written over. Run it in a checkout as
@@ -11,6 +11,7 @@ here from the table of algorithms and from simulations, and is written over. Run
 ``times COMMAND``                            a collsim sweep, as one column an algorithm
 ``schedule FILE COLLECTIVE NAME K ...``      a picture of who sends what to whom, and when
 ``costs FILE COLLECTIVE K NAME ...``         a picture of time against size; options as ``NAME:key=value``
+``machines``                                 every file in topologies/: ranks, figures and where they come from
 ===========================================  ===================================================================
 """
 
@@ -22,6 +23,7 @@ import io
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -33,9 +35,11 @@ from collsim.algorithms.table import TABLE, VECTOR_FORMS, Algorithm
 from collsim.cli import main as collsim_main
 from collsim.cli.options import parse_options
 from collsim.formulas import Formula
+from collsim.topology_files import presets
 from collsim.units import format_size, format_time
 
-FOLDER = Path(__file__).parent / "algorithms"
+DOCS = Path(__file__).parent
+FOLDER = DOCS / "algorithms"
 COMMAND = "python docs/generate.py"
 
 # What all pictures of schedules have in common: latency and bandwidth can both be seen.
@@ -62,12 +66,12 @@ def main() -> None:
     for path in FOLDER.glob("*.svg"):
         if path.name not in pictures:
             path.unlink()
-    print(f"{len(texts)} pages and {len(pictures)} pictures in {FOLDER}")
+    print(f"{len(texts)} pages and {len(pictures)} pictures in {DOCS}")
 
 
 def pages() -> list[Path]:
     """Return all pages, in the order of their names."""
-    return sorted(FOLDER.glob("*.md"))
+    return sorted([*DOCS.glob("*.md"), *FOLDER.glob("*.md")])
 
 
 def generated(text: str) -> str:
@@ -136,6 +140,8 @@ def _made(marker: str) -> str:
         return overview()
     if kind == "table":
         return table(_rows(words))
+    if kind == "machines":
+        return machines()
     if kind == "output":
         return f"```console\n$ {command}\n{run(command)}```"
     if kind == "times":
@@ -189,6 +195,30 @@ def table(rows: list[Algorithm]) -> str:
     if len({line[0] for line in lines[1:]}) == 1:  # then the heading says it
         lines = [line[1:] for line in lines]
     return _table(lines)
+
+
+def machines() -> str:
+    """Return what stands in the files of topologies/, a line a machine."""
+    lines = [["machine", "ranks", "what it is", "bandwidth", "latency", "source"]]
+    for name, path in presets().items():
+        file = tomllib.loads(path.read_text(encoding="utf-8"))
+        parts = file.get("cable", []) + file.get("link", []) or [file]
+        lines.append(
+            [
+                f"[{name}](../topologies/{name}.toml)",
+                str(cs.load_topology(name).ranks),
+                file["summary"],
+                *("; ".join(_stated(part[key]) for part in parts) for key in ("bandwidth", "latency")),
+                file["source"],
+            ]
+        )
+    return _table(lines)
+
+
+def _stated(figure: dict[str, Any]) -> str:
+    """Return a figure of a file and its basis."""
+    value = figure["value"]
+    return f"{', '.join(value) if isinstance(value, list) else value} {figure['basis']}"
 
 
 def times(command: str) -> str:

@@ -78,17 +78,20 @@ def with_rows(schedule: cs.Schedule, rows: list[int]) -> cs.Schedule:
 
 
 def max_min(routes: list[list[int]], bandwidth: list[Fraction]) -> list[Fraction]:
-    """Return max-min fair rates in exact arithmetic: fill all flows at the same pace, freeze those on full links."""
+    """Return max-min fair rates in exact arithmetic: fill all flows at the same pace, freeze those on full links.
+
+    A route may name a link several times.
+    """
     rate: list[Fraction] = [Fraction(0)] * len(routes)
     frozen: set[int] = set()
     while len(frozen) < len(routes):
         growing = [flow for flow in range(len(routes)) if flow not in frozen]
         steps = {}
         for link, capacity in enumerate(bandwidth):
-            crossing = [flow for flow in growing if link in routes[flow]]
+            crossing = sum(routes[flow].count(link) for flow in growing)
             if crossing:
-                used = sum((rate[flow] for flow in range(len(routes)) if link in routes[flow]), Fraction(0))
-                steps[link] = (capacity - used) / len(crossing)
+                used = sum((rate[flow] * routes[flow].count(link) for flow in range(len(routes))), Fraction(0))
+                steps[link] = (capacity - used) / crossing
         pace = min(steps.values())
         for flow in growing:
             rate[flow] += pace

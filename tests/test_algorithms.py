@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -153,7 +154,8 @@ def test_an_algorithm_keeps_its_promise_and_its_stated_figures(case):
         for gamma in (0.0, 0.05e-9, 0.3e-9) if ranks < LARGE else (0.3e-9,):
             stated = row.time(ranks, nbytes, ALPHA, BETA, gamma, **options)
             result = cs.simulate(schedule, alpha=ALPHA, beta=BETA, gamma=gamma, nbytes=nbytes)
-            assert result.time == pytest.approx(stated, rel=1e-9, abs=1e-18)
+            if not math.isnan(stated):
+                assert result.time == pytest.approx(stated, rel=1e-9, abs=1e-18)
             assert result.time >= result.bound.seconds * (1 - 1e-12)
 
 

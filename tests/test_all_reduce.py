@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import oracles
@@ -271,6 +272,18 @@ def test_any_reduce_scatter_with_any_all_gather(pair, ranks):
     else:
         with pytest.raises(cs.InputError, match=rf"{ranks}.*instead"):
             cs.make_schedule("all_reduce", "reduce_scatter_all_gather", ranks, **options)
+
+
+def test_times_of_halves_add_up_but_where_ranks_end_apart_and_messages_then_meet():
+    form = get_algorithm("all_reduce", "reduce_scatter_all_gather").time
+
+    def unknown(ranks):
+        pairs = [{"reduce_scatter": one.name, "all_gather": other.name} for one, other in PAIRS]
+        times = [form(ranks, 1e6, 1e-6, 1e-10, 0.0, **pair) for pair in pairs]
+        return {tuple(pair.values()) for pair, time in zip(pairs, times, strict=True) if math.isnan(time)}
+
+    assert unknown(8) == set(itertools.product(("butterfly",), ("direct", "gather_broadcast")))
+    assert unknown(6) == set(itertools.product(("recursive_halving", "butterfly"), ("direct", "gather_broadcast")))
 
 
 def test_ring_is_its_two_halves():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+from fractions import Fraction
+
+import hypothesis
 import networkx as nx
 import numpy as np
 import oracles
@@ -10,6 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collsim as cs
+from collsim.algorithms.table import ADMITS, TABLE
+from collsim.bounds import Bound, lower_bound, lower_bounds
+from collsim.engines import choose_engine
+from collsim.graph import lower
+from collsim.limits import FEW, limits_of, name_ranks
+from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin
+from collsim.routing import reroute
+from collsim.throughput import throughput
+from collsim.topology import cable
 
 RANKS = (1, 2, 3, 4, 5, 8, 13, 16)
 NETWORKS = {
@@ -119,3 +132,264 @@ def test_a_rank_with_several_links_can_use_all_of_them_but_one_port_only():
     # Three links of 1 B/s in and out of each rank: 12 B/s together. Under alpha-beta one message at a time.
     assert bound(nbytes=8, topology=full).seconds == pytest.approx(1 + 2 * 3 * 8 / 12, rel=1e-12)
     assert bound(nbytes=8, topology=full, model="alpha-beta").seconds == pytest.approx(1 + 2 * 3 * 8 / 4, rel=1e-12)
+
+
+# On any network, under every model
+
+
+def any_network(ranks, rng):
+    """Switches, uneven and parallel links, media, a bus, fatpipes, ranks that take no part, other routes."""
+    idle = int(rng.integers(2))
+    nodes = [*range(ranks + idle), *(f"s{i}" for i in range(rng.integers(4)))]
+    links = []
+
+    def figure(*values):
+        return float(rng.choice(values)) if rng.random() < 0.5 else float(rng.uniform(min(values), 9))
+
+    for i, a in enumerate(nodes):
+        for j in range(i + 1, len(nodes)):
+            if j == i + 1 or rng.random() < 0.3:
+                bandwidth, kind = figure(1.0, 2.0, 4.0, 8.0), rng.random()
+                medium = "bus" if kind < 0.1 else f"{i}-{j}" if kind < 0.2 else None
+                there = 4.0 if medium == "bus" else bandwidth
+                fat = medium is None and rng.random() < 0.08
+                back = there if medium or rng.random() < 0.5 else figure(1.0, 2.0, 4.0)
+                links += [cs.Link(a, nodes[j], there, figure(0.0, 1.0), medium, fat)] * int(rng.integers(1, 3))
+                links += [cs.Link(nodes[j], a, back, figure(0.0, 1.0), medium, fat)]
+    net = cs.Topology("any", ranks + idle, links)
+    return reroute(net, str(rng.choice(["native", "native", "spread", "ecmp:seed=1", "least-latency", "d-mod-k"])))
+
+
+def any_schedule(ranks, rng):
+    rows = [row for row in TABLE if ADMITS[row.admits](ranks)]
+    row = rows[int(rng.integers(len(rows)))]
+    options = {}
+    if "counts" in row.options:
+        shape = (ranks, ranks) if row.collective == "all_to_allv" else ranks
+        options["counts"] = rng.integers(0, 9, shape) * rng.integers(0, 2, shape)
+    if "root" in row.options:
+        options["root"] = int(rng.integers(ranks))
+    schedule = cs.make_schedule(row.collective, row.name, ranks, **options)
+    empty = row.collective == "barrier" or not np.any(options.get("counts", 1))
+    return schedule, 0 if empty else int(rng.choice([0, 1, 60, 1000]))
+
+
+def any_models(net, rng):
+    figures = {"o": float(rng.uniform(0, 2)), "g": float(rng.uniform(0, 3)), "O": float(rng.choice([0, 0.3]))}
+    return (
+        MaxMin(net),
+        Fifo(net, packet_bytes=None if rng.random() < 0.5 else 50),
+        AlphaBeta(topology=net),
+        AlphaBeta(float(rng.uniform(0, 5)), float(rng.uniform(0, 1))),
+        LogGP(topology=net, S=int(rng.choice([0, 20, 10**6])), **figures),
+        LogGP(L=float(rng.uniform(0, 5)), G=float(rng.uniform(0, 1)), **figures),
+    )
+
+
+def simulated_time(schedule, nbytes, model, ordering, gamma, offsets):
+    payload = schedule.message_bytes(nbytes, None)
+    graph = lower(schedule, payload, ordering=ordering, gamma=gamma, offsets=offsets)
+    timeline = choose_engine("events", graph, model).run(graph, model)
+    return max(timeline.end, 0.0 if offsets is None else float(offsets.max()))
+
+
+@hypothesis.settings(deadline=None, max_examples=100)
+@given(st.integers(2, 7), st.integers(0, 2**32 - 1))
+def test_no_simulated_time_is_below_any_of_its_bounds(ranks, seed):
+    rng = np.random.default_rng(seed)
+    net = any_network(ranks, rng)
+    schedule, nbytes = any_schedule(ranks, rng)
+    offsets = None if rng.random() < 0.5 else rng.uniform(0, 20, ranks)
+    gamma, ordering = float(rng.choice([0, 0.2])), str(rng.choice(["step", "dataflow"]))
+    for model in any_models(net, rng):
+        time = simulated_time(schedule, nbytes, model, ordering, gamma, offsets)
+        for found in lower_bounds(schedule.collective, ranks, nbytes, model, gamma=gamma, offsets=offsets):
+            assert found.seconds <= time * (1 + 1e-12), (model, found)
+
+
+def two_pairs():
+    """Four ranks on two switches, with one slow cable between these."""
+    links = [cable(rank, "ab"[rank // 2], 100.0, 0.0) for rank in range(4)]
+    return cs.Topology("two pairs", 4, sum(links, cable("a", "b", 1.0, 0.0)))
+
+
+@pytest.mark.parametrize(
+    ("collective", "algorithm", "net", "nbytes", "kind"),
+    [
+        ("all_gather", "ring", cs.star(8, 1.0, 0.0), 840, "injection"),
+        ("gather", "flat", two_pairs(), 840, "cut"),
+        ("broadcast", "chain", cs.line(6, 1.0, 3.0), 0, "latency"),
+        ("send_recv", "direct", cs.star(5, 1.0, 0.0), 840, "injection"),
+    ],
+)
+def test_bounds_are_reached_so_one_that_is_a_hundredth_larger_would_be_caught(collective, algorithm, net, nbytes, kind):
+    schedule = cs.make_schedule(collective, algorithm, net.ranks)
+    time = simulated_time(schedule, nbytes, MaxMin(net), "dataflow", 0.0, None)
+    found = {one.kind: one for one in lower_bounds(schedule.collective, net.ranks, nbytes, MaxMin(net))}[kind]
+    assert time * 0.9999 < found.seconds <= time * (1 + 1e-12)
+    assert not found.seconds * 1.01 <= time * (1 + 1e-12)
+
+
+# Which bound it is, by hand
+
+
+def by_kind(name, net, nbytes, **options):
+    collective = cs.get_collective(name, **options)
+    return {found.kind: found for found in lower_bounds(collective, net.ranks, nbytes, MaxMin(net))}
+
+
+def test_the_slow_cable_between_two_pairs_is_the_cut():
+    found = by_kind("all_gather", two_pairs(), 400)["cut"]
+    assert found.seconds == 200  # what two ranks have, over 1 B/s
+    assert found.reason == "200 B must leave ranks 2, 3 over 1 B/s"
+    assert found.exact
+    assert sorted(map(str, found.cut.inside)) == ["2", "3", "b"]
+    crossing = by_kind("all_to_all", two_pairs(), 400)["cut"]
+    assert (crossing.seconds, crossing.exact) == (4 * 400 / 4, False)  # a block from each of two to each of two
+    assert crossing.reason.endswith("(the tightest of the cuts tried)")
+    assert by_kind("broadcast", two_pairs(), 400, root=1)["cut"].seconds == 400
+    assert by_kind("gather", two_pairs(), 400, root=1)["cut"].seconds == 200
+    assert by_kind("scan", two_pairs(), 400)["cut"].seconds == 400
+
+
+def test_groups_behind_slow_links_must_exchange_their_sums():
+    net = cs.leaf_spine(4, 4, oversubscription=4, bandwidth=4.0, latency=0.0)
+    found = by_kind("all_reduce", net, 600)["partition"]
+    # Four leaves with 4 B/s up: 2 (4-1) n over 16 B/s is more than what ranks must send, 2 (16-1) n over 64 B/s.
+    assert found.seconds == pytest.approx(max(2 * 3 * 600 / 16, 2 * 15 * 600 / 64), rel=1e-12)
+
+
+def test_a_bus_carries_all_messages_one_after_another():
+    net = cs.Topology("bus", 4, [cs.Link(a, b, 1.0, 0.0, "bus") for a in range(4) for b in range(4) if a != b])
+    found = lower_bound(cs.get_collective("all_reduce"), 4, 60, MaxMin(net))
+    assert found.seconds == 2 * 3 * 60
+    assert found.reason == "all ranks must send each other 360 B over 1 B/s in all"
+    ring = cs.make_schedule("all_reduce", "ring", ranks=4)
+    assert simulated_time(ring, 60, MaxMin(net), "step", 0.0, None) == pytest.approx(360, rel=1e-12)
+
+
+def test_a_half_duplex_cable_carries_both_directions_one_after_the_other():
+    net = cs.Topology("half", 2, cable(0, 1, 1.0, 0.0, medium="wire"))
+    found = by_kind("all_gather", net, 60)
+    assert found["injection"].seconds == found["cut"].seconds == 60
+    assert "both directions share" in found["cut"].reason
+
+
+def test_what_is_far_apart_takes_its_latency():
+    net = cs.line(5, 1.0, 3.0)
+    found = lower_bound(cs.get_collective("broadcast", root=0), 5, 0, MaxMin(net))
+    assert (found.seconds, found.kind) == (12, "latency")
+    assert lower_bound(cs.get_collective("broadcast", root=2), 5, 0, MaxMin(net)).seconds == 6
+    late = lower_bound(cs.get_collective("reduce", root=0), 5, 0, MaxMin(net), offsets=np.array([0, 0, 0, 0, 7.0]))
+    assert late.seconds == 7 + 12
+    large = cs.line(FEW + 36, 1.0, 3.0)
+    for name in ("broadcast", "reduce", "all_reduce"):
+        assert lower_bound(cs.get_collective(name), FEW + 36, 0, MaxMin(large)).seconds == 3 * (FEW + 35)
+
+
+def test_messages_under_loggp_spread_in_the_largest_tree():
+    model = LogGP(L=6.0, o=2.0, g=4.0, G=0.0)
+    # Karp et al. 1993, figure 3: eight processors, L=6, o=2, g=4: 24.
+    found = lower_bound(cs.get_collective("broadcast"), 8, 1, model)
+    assert (found.seconds, found.kind) == (24, "latency")
+    assert lower_bound(cs.get_collective("reduce"), 8, 1, model).seconds == 24
+
+
+def test_bytes_under_loggp_by_hand():
+    model = LogGP(L=100.0, o=10.0, g=5.0, G=2.0, O=1.0)
+    # One message of 50 B: o + L, then o + 49 max(O, G).
+    found = lower_bound(cs.get_collective("send_recv", to=[1, 0, 2]), 3, 50, model)
+    schedule = cs.make_schedule("send_recv", "direct", 3, to=[1, 0, 2])
+    assert found.seconds == simulated_time(schedule, 50, model, "step", 0.0, None) == 100 + 10 + 10 + 49 * 2
+
+
+def test_an_inexact_search_says_so():
+    net = cs.mesh("16x16", 1.0, 0.0)
+    quick = lower_bounds(cs.get_collective("all_gather"), 256, 256, MaxMin(net), work=10)
+    cut = next(found for found in quick if found.kind == "cut")
+    assert not cut.exact
+    assert cut.reason.endswith("(the tightest of the cuts tried)")
+    full = lower_bounds(cs.get_collective("all_gather"), 256, 256, MaxMin(net), work=None)
+    whole = next(found for found in full if found.kind == "cut")
+    assert whole.exact
+    assert cut.seconds <= whole.seconds
+
+
+def test_a_message_that_is_spread_has_more_than_its_fastest_link():
+    links = [
+        *cable(0, "a", 1.0, 0.0),
+        *cable("a", 1, 1.0, 0.0),
+        *cable(0, "b", 1.0, 0.0),
+        *cable("b", 1, 1.0, 0.0),
+    ]
+    net = reroute(cs.Topology("two ways", 2, links), "spread")
+    found = lower_bound(cs.get_collective("broadcast"), 2, 60, AlphaBeta(topology=net))
+    assert found.seconds == 30
+    one = reroute(net, "shortest")
+    assert lower_bound(cs.get_collective("broadcast"), 2, 60, AlphaBeta(topology=one)).seconds == 60
+
+
+def test_limits_are_forgotten_with_their_topology():
+    net = cs.ring(4, 1.0, 0.0)
+    gone = weakref.ref(net)
+    assert limits_of(net, 4).sides
+    del net
+    assert gone() is None
+
+
+def test_a_bound_is_seconds_and_a_reason():
+    assert Bound(1.0, "why") == Bound(1.0, "why", "none", True, None)
+
+
+def test_ranks_in_words():
+    assert name_ranks(range(5)) == "ranks 0-4"
+    assert name_ranks([0, 2, 3, 9]) == "ranks 0, 2, 3, 9"
+
+
+# Throughput
+
+
+def best(name, net, **options):
+    return throughput(cs.get_collective(name, **options), net)
+
+
+def test_throughput_of_a_switch_is_that_of_its_links():
+    net = cs.star(8, 1.0, 0.0)
+    assert best("all_gather", net).algbw == best("reduce_scatter", net).algbw == Fraction(8, 7)
+    assert best("broadcast", net).algbw == best("reduce", net, root=3).algbw == 1
+    assert best("gather", net).algbw == best("scatter", net).algbw == Fraction(8, 7)
+    assert best("all_reduce", net).algbw == Fraction(4, 7)
+    assert best("all_to_all", net).algbw == Fraction(8, 7)
+    attained = [best(name, net).attained for name in ("all_gather", "reduce", "gather", "all_reduce", "all_to_all")]
+    assert attained == [True, True, True, True, False]  # of all_to_all nobody has proved it here
+
+
+def test_throughput_is_what_the_bound_comes_to_for_large_vectors():
+    for net in (cs.ring(6, 1.0, 0.0), cs.mesh("3x3", 1.0, 0.0), two_pairs(), cs.torus("4x4", 1.0, 0.0)):
+        for name in (
+            "all_gather",
+            "reduce_scatter",
+            "broadcast",
+            "gather",
+            "all_reduce",
+            "all_to_all",
+            "send_recv",
+            "scan",
+        ):
+            found = best(name, net)
+            seconds = lower_bound(cs.get_collective(name), net.ranks, 10**9, MaxMin(net)).seconds
+            assert seconds == pytest.approx(10**9 / float(found.algbw), rel=1e-9), (net, name)
+
+
+def test_where_all_reduce_may_be_faster_than_the_best_known_both_are_said():
+    found = best("all_reduce", cs.mesh("5x5", 1.0, 0.0))
+    assert (found.algbw, found.known, found.attained) == (Fraction(5, 3), Fraction(25, 24), False)
+
+
+def test_throughput_without_bytes_or_limits():
+    with pytest.raises(cs.errors.InputError, match="barrier has no throughput"):
+        best("barrier", cs.star(4, 1.0, 0.0))
+    fat = cs.Topology("fat", 2, [cs.Link(a, 1 - a, 1.0, 0.0, None, True) for a in (0, 1)])
+    assert best("all_gather", fat).algbw is None
+    with pytest.raises(cs.errors.InputError, match="fewer than the 9"):
+        throughput(cs.get_collective("all_gather"), cs.star(4, 1.0, 0.0), 9)

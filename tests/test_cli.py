@@ -48,9 +48,12 @@ FIELDS = [
     "messages",
     "wire_bytes",
     "max_sent_bytes",
+    "messages_between_groups",
+    "bytes_between_groups",
     "lower_bound_s",
     "efficiency",
     "wall_s",
+    "placement",
 ]
 
 
@@ -73,6 +76,21 @@ def test_check_adds_the_errors_of_a_sum_of_real_data(collsim):
     assert 0 < record["max_abs_error"] < 1e-5
     assert 0 < record["relative_error"] < 1e-6
     assert record["max_ulp"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "network"),
+    [
+        ((), "book"),
+        (("--model", "fifo", "-p", "packet_bytes=4kB"), "book"),
+        (PORTS, None),
+        (("-p", "alpha=5us", "-p", "beta=0.1ns"), None),
+        (("--model", "loggp", "-p", "L=2us", "-p", "G=0.1ns"), None),
+    ],
+)
+def test_check_needs_a_network_of_its_own_only_if_none_is_given(collsim, options, network):
+    status, out, _ = collsim(*RUN[:-1], "4kB", *options, "--check", "--json")
+    assert (status, json.loads(out)["topology"]) == (0, network)
 
 
 def test_a_failed_check_has_status_1_and_still_prints_its_object(collsim, tmp_path):
@@ -102,6 +120,49 @@ def test_run_for_people_names_every_figure_with_its_unit(collsim):
     assert "all_reduce by ring: 8 ranks, 4 MB on star:8" in out
     for words in ("time", "840 us", "algbw", "GB/s", "lower bound", "efficiency", "messages", "112", "engine events"):
         assert words in out
+
+
+CROSSING = ("run", "all_reduce", "-a", "ring", "-s", "8MB", "-t", "leaf-spine:2x4,spines=1")
+CROSSING = (*CROSSING, "--bandwidth", "10GB/s", "--latency", "0")
+
+
+def test_run_shows_the_placement_and_what_crosses_because_of_it(collsim):
+    record = json.loads(collsim(*CROSSING, "--json")[1])
+    spread = json.loads(collsim(*CROSSING, "--placement", "round-robin", "--json")[1])
+    assert (record["placement"], spread["placement"]) == ("linear", "round-robin")
+    assert (record["messages_between_groups"], spread["messages_between_groups"]) == (28, 112)
+    assert (record["bytes_between_groups"], spread["bytes_between_groups"]) == (28e6, 112e6)
+    # In turn, the four messages that leave a leaf share one uplink.
+    assert (record["time_s"], spread["time_s"]) == (pytest.approx(1.4e-3), pytest.approx(5.6e-3))
+    text = collsim(*CROSSING, "--placement", "round-robin")[1]
+    assert "placement" in text
+    assert "112 of 112 messages, 112 MB" in text
+    assert "28 of 112 messages, 28 MB" in collsim(*CROSSING)[1]
+    assert "between groups" not in collsim(*RUN, *STAR)[1]
+
+
+def test_run_and_sweep_take_what_is_changed_about_a_network(collsim):
+    changes = ("--override", "3-leaf 0:bandwidth=1GB/s", "--override", "5:latency=1us", "--injection", "8GB/s")
+    changes += ("--routing", "ecmp:seed=2", "--placement", "random:3")
+    record = json.loads(collsim(*CROSSING, *changes, "--json")[1])
+    shape, _, note = record["topology"].partition(" (")
+    assert shape.startswith("leaf-spine:2x4")
+    assert note == "3-leaf 0:bandwidth=1GB/s, 5:latency=1us, ecmp:seed=2, injection 8 GB/s, placement random:3)"
+    arguments = ("sweep", *CROSSING[1:], "-n", "8", *changes, "--json")
+    (row,) = json.loads(collsim(*arguments)[1])
+    assert {key: row[key] for key in row if key != "wall_s"} == {key: record[key] for key in record if key != "wall_s"}
+    status, _, err = collsim("sweep", "all_reduce", "-a", "ring", "-n", "2", "-s", "1", *PORTS, "--routing", "ecmp")
+    assert (status, "--routing needs a topology" in err) == (2, True)
+
+
+def test_sweep_tells_the_parameters_of_a_topology_from_the_next_topology(collsim):
+    nets = "star,leaf-spine:2x4,spines=1,oversubscription=4,ring:8"
+    rows = json.loads(
+        collsim("sweep", "all_reduce", "-a", "ring", "-n", "8", "-s", "1", "-t", nets, *STAR[2:], "--json")[1]
+    )
+    assert [row["topology"].partition(":")[0] for row in rows] == ["star", "leaf-spine", "ring"]
+    status, _, err = collsim("sweep", "all_reduce", "-a", "ring", "-n", "8", "-s", "1", "-t", "x=1", *STAR[2:])
+    assert (status, "unknown topology 'x=1'" in err) == (2, True)
 
 
 def test_sweep_prints_rows_as_csv_in_the_order_of_its_values(collsim):
@@ -189,6 +250,35 @@ def test_a_plugin_registers_algorithms_for_every_command(collsim, tmp_path):
         ((*RUN, *PORTS, *STAR), "--alpha and --beta"),
         (RUN, "no network"),
         ((*RUN, "--alpha", "5us"), "beta missing"),
+        (
+            (*RUN, *PORTS, "--latency", "1us"),
+            "--latency needs a topology (-t star); without one give --alpha and --beta",
+        ),
+        ((*RUN, *PORTS, "--routing", "ecmp"), "--routing needs a topology"),
+        ((*RUN, *PORTS, "--placement", "linear"), "--placement needs a topology"),
+        ((*RUN, *PORTS, "--override", "3:latency=0"), "--override needs a topology"),
+        ((*RUN, *PORTS, "--injection", "1GB/s"), "--injection needs a topology"),
+        ((*RUN, *STAR, "--routing", "ecpm"), "unknown routing 'ecpm'; did you mean 'ecmp'?"),
+        ((*RUN, *STAR, "--routing", "ecmp:seed=x"), "the seed of ecmp must be a whole number of at least 0, got 'x'"),
+        ((*RUN, *STAR, "--routing", "spread:most=-1"), "got '-1'"),
+        ((*RUN, *STAR, "--routing", ""), "unknown routing ''"),
+        ((*RUN, *STAR, "--routing", "explicit"), "needs a file of routes, such as explicit:routes.toml"),
+        ((*RUN, *STAR, "--routing", "explicit:/nowhere"), "cannot read"),
+        ((*RUN, *STAR, "--placement", "random"), "a random placement needs its seed, such as random:7"),
+        ((*RUN, *STAR, "--placement", "0,1,9"), "place 9 does not exist"),
+        ((*RUN, *STAR, "--placement", "0,1,1"), "place 1 is given to two ranks"),
+        ((*RUN, *STAR, "--placement", "0,1"), "placement '0,1' has 2 places for the 8 ranks asked for"),
+        ((*RUN, *STAR, "--placement", ""), "unknown placement ''"),
+        ((*RUN, *STAR, "--override", "3"), "WHERE:KEY=VALUE"),
+        ((*RUN, *STAR, "--override", "9:latency=0"), "topology 'star:8' has no node '9'"),
+        ((*RUN, *STAR, "--override", "3:bandwith=1"), "unknown key 'bandwith'; did you mean 'bandwidth'?"),
+        ((*RUN, *STAR, "--override", "3-4:bandwidth=1"), "has no such link"),
+        ((*RUN, *STAR, "--override", "3:bandwidth=x"), "the factor of a bandwidth"),
+        ((*RUN, *STAR, "--injection", "0"), "injection must be positive, got '0'"),
+        ((*RUN, *STAR, "--injection", "fast"), "injection 'fast' is not a quantity"),
+        ((*RUN, *STAR, "--injection", "50 GBs"), "unknown unit 'GBs'"),
+        ((*RUN, *STAR, "--injection", "1,2"), "one for each of 8 ranks, got 2"),
+        ((*RUN, *STAR, "--injection", ""), "injection '' is not a quantity"),
         ((*RUN, *PORTS, "--model", "maxmin"), "needs a topology"),
         ((*RUN, *STAR, "--engine", "stepwise"), "engine 'stepwise' cannot run this"),
         ((*RUN, *PORTS, "--ordering", "any"), "unknown ordering 'any'"),

@@ -364,6 +364,14 @@ def test_pairwise_pairs_up_powers_of_two_and_shifts_others():
         assert ((schedule.dst - schedule.src) % ranks == schedule.step + 1).all()
 
 
+@pytest.mark.parametrize("collective", ["all_to_all", "all_gather"])
+def test_pairwise_shifts_powers_of_two_too_if_asked_to(collective):
+    schedule = cs.make_schedule(collective, "pairwise", 8, partners="shift")
+    assert ((schedule.dst - schedule.src) % 8 == schedule.step + 1).all()
+    with pytest.raises(cs.InputError, match=r"unknown partners 'xor' \(known: auto, shift\)"):
+        cs.make_schedule(collective, "pairwise", 8, partners="xor")
+
+
 def test_rings_talk_to_the_next_rank_only():
     for collective in ("all_to_all", "barrier"):
         schedule = cs.make_schedule(collective, "ring", 7)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
+from unittest import mock
 
 import numpy as np
 import oracles
@@ -11,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import collsim as cs
-from collsim.engines import ENGINES, choose_engine, events, stepwise
+from collsim.engines import ENGINES, choose_engine, events, maxmin, stepwise
 from collsim.engines.maxmin import max_min_shares
-from collsim.graph import MoveGraph, lower
-from collsim.models import AlphaBeta, MaxMin
+from collsim.graph import MoveGraph, Waiting, lower
+from collsim.models import MODELS, AlphaBeta, MaxMin
+from collsim.topology import Route
 
-TIMES = ("ready", "start", "arrive", "finish")
+TIMES = ("ready", "start", "arrive", "finish", "sent")
 
 
 def graph_of(src, dst, nbytes, *, ranks=4, release=None, work=None, transfer=None, edges=()):
@@ -29,8 +32,8 @@ def graph_of(src, dst, nbytes, *, ranks=4, release=None, work=None, transfer=Non
         dst=np.array(dst, dtype=np.int32),
         nbytes=np.array(nbytes, dtype=float),
         work=np.zeros(moves) if work is None else np.array(work, dtype=float),
-        release=np.zeros(moves) if release is None else np.array(release, dtype=float),
-        dependencies=lambda: (0, np.array(edges, dtype=np.int64).reshape(-1, 2)),
+        release=np.tile(np.zeros(moves) if release is None else np.array(release, dtype=float), (2, 1)),
+        dependencies=lambda: Waiting(0, np.array(edges, dtype=np.int64).reshape(-1, 2)),
     )
 
 
@@ -246,52 +249,109 @@ def test_ties_are_settled_by_row_where_a_message_that_takes_no_time_stands_befor
 # Max-min fair shares
 
 
-def assert_fair(routes, bandwidth, rates):
-    """The definition: nothing exceeds a link, and each flow has a bottleneck."""
+def assert_fair(routes, bandwidth, rates, fatpipe=None):
+    """The definition: nothing exceeds a link, and each flow has a bottleneck.
+
+    A flow that crosses a link twice counts twice there; on a fatpipe every flow counts alone.
+    """
+    shared = [fatpipe is None or not fatpipe[link] for link in range(len(bandwidth))]
     used = [
-        sum(rate for route, rate in zip(routes, rates, strict=True) if link in route) for link in range(len(bandwidth))
+        sum(rate * route.count(link) for route, rate in zip(routes, rates, strict=True))
+        for link in range(len(bandwidth))
     ]
-    for load, capacity in zip(used, bandwidth, strict=True):
+    for link, capacity in enumerate(bandwidth):
+        alone = [rate for route, rate in zip(routes, rates, strict=True) if link in route]
+        load = used[link] if shared[link] else max(alone, default=0)
         assert load <= capacity * (1 + 1e-9), "a link carries more than it can"
     for route, rate in zip(routes, rates, strict=True):
         assert any(
             used[link] >= bandwidth[link] * (1 - 1e-9)
             and all(other <= rate * (1 + 1e-9) for path, other in zip(routes, rates, strict=True) if link in path)
+            if shared[link]
+            else rate >= bandwidth[link] * (1 - 1e-9)
             for link in route
         ), "a flow has no bottleneck: a full link on which no other is faster"
 
 
+def with_private_links(routes, bandwidth, fatpipe):
+    """The same flows without fatpipes: each crossing of one is a link that no other flow crosses."""
+    bandwidth, found = list(bandwidth), []
+    for route in routes:
+        found.append([])
+        for link in route:
+            found[-1].append(len(bandwidth) if fatpipe[link] else link)
+            if fatpipe[link]:
+                bandwidth.append(bandwidth[link])
+    return found, bandwidth
+
+
 @st.composite
 def flows(draw, most=8):
+    """Routes over links, bandwidths, and which links are fatpipes; a route may cross a link several times."""
     links = draw(st.integers(1, 6))
     number = st.integers(0, links - 1)
-    routes = draw(st.lists(st.lists(number, min_size=1, unique=True), min_size=1, max_size=most))
+    once = draw(st.booleans())
+    routes = draw(st.lists(st.lists(number, min_size=1, max_size=6, unique=once), min_size=1, max_size=most))
     speed = draw(st.sampled_from([st.integers(1, 8).map(float), st.floats(1e-3, 1e12)]))
-    return routes, draw(st.lists(speed, min_size=links, max_size=links))
+    fatpipe = draw(st.none() | st.lists(st.booleans(), min_size=links, max_size=links))
+    return routes, draw(st.lists(speed, min_size=links, max_size=links)), fatpipe
 
 
 @settings(max_examples=150)
 @given(flows())
 def test_shares_are_max_min_fair(drawn):
-    routes, bandwidth = drawn
-    assert_fair(routes, bandwidth, max_min_shares(routes, bandwidth))
+    routes, bandwidth, fatpipe = drawn
+    assert_fair(routes, bandwidth, max_min_shares(routes, bandwidth, fatpipe), fatpipe)
 
 
 @given(flows())
 def test_shares_are_those_of_exact_arithmetic(drawn):
-    routes, bandwidth = drawn
-    exact = oracles.max_min(routes, [Fraction(speed) for speed in bandwidth])
-    assert max_min_shares(routes, bandwidth) == pytest.approx([float(rate) for rate in exact], rel=1e-12)
+    routes, bandwidth, fatpipe = drawn
+    private, speeds = (routes, bandwidth) if fatpipe is None else with_private_links(routes, bandwidth, fatpipe)
+    exact = oracles.max_min(private, [Fraction(speed) for speed in speeds])
+    assert max_min_shares(routes, bandwidth, fatpipe) == pytest.approx([float(rate) for rate in exact], rel=1e-12)
 
 
 @given(flows(), st.randoms(use_true_random=False))
 def test_shares_do_not_depend_on_the_order_of_the_flows(drawn, random):
-    routes, bandwidth = drawn
+    routes, bandwidth, fatpipe = drawn
     order = list(range(len(routes)))
     random.shuffle(order)
-    rates = max_min_shares(routes, bandwidth)
-    again = max_min_shares([list(reversed(routes[flow])) for flow in order], bandwidth)
+    rates = max_min_shares(routes, bandwidth, fatpipe)
+    again = max_min_shares([list(reversed(routes[flow])) for flow in order], bandwidth, fatpipe)
     assert again == [rates[flow] for flow in order]
+
+
+def test_a_flow_that_crosses_a_link_twice_takes_twice_its_rate_of_it():
+    assert max_min_shares([[0, 0]], [6.0]) == [3.0]
+    assert max_min_shares([[0], [0, 0]], [6.0]) == [2.0, 2.0]
+    # The second is held back by its own slow link and leaves 6 - 2 of the first.
+    assert max_min_shares([[0], [0, 0, 1]], [6.0, 1.0]) == [4.0, 1.0]
+
+
+def test_nobody_shares_a_fatpipe():
+    assert max_min_shares([[0], [0], [0, 0]], [6.0], fatpipe=[True]) == [6.0, 6.0, 6.0]
+    assert max_min_shares([[0, 1], [0, 1], [0]], [6.0, 10.0], fatpipe=[True, False]) == [5.0, 5.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("rates", "fault"),
+    [
+        ([4.0, 1.0, 5.0], None),
+        ([4.5, 1.0, 5.0], "more than it can"),  # 4.5 + 2 * 1 on link 0
+        ([4.0, 1.0, 5.5], "more than it can"),  # of the fatpipe
+        ([3.0, 1.0, 5.0], "no bottleneck"),
+        ([4.0, 1.0, 4.0], "no bottleneck"),
+    ],
+)
+def test_unfair_shares_of_links_crossed_twice_and_of_fatpipes_would_be_noticed(rates, fault):
+    routes, bandwidth, fatpipe = [[0], [0, 0, 1], [2]], [6.0, 1.0, 5.0], [False, False, True]
+    if fault is None:
+        assert max_min_shares(routes, bandwidth, fatpipe) == rates
+        assert_fair(routes, bandwidth, rates, fatpipe)
+    else:
+        with pytest.raises(AssertionError, match=fault):
+            assert_fair(routes, bandwidth, rates, fatpipe)
 
 
 @pytest.mark.parametrize(
@@ -387,6 +447,152 @@ def test_messages_finish_when_exact_arithmetic_says(drawn):
     assert timeline.finish.tolist() == pytest.approx([float(end) for end in exact], rel=1e-9)
 
 
+# Random networks with half-duplex cables, fatpipes and spread routes
+
+
+def both_ways(topology, src, dst):
+    """Round a ring of cables, 2i upwards and 2i+1 downwards from rank i+1: a quarter of the bytes the one way."""
+    ranks = topology.ranks
+    up = tuple(2 * ((src + i) % ranks) for i in range((dst - src) % ranks))
+    down = tuple(2 * ((src - 1 - i) % ranks) + 1 for i in range((src - dst) % ranks))
+    return [Route(0.25, up), Route(0.75, down)]
+
+
+@st.composite
+def random_traffic(draw):
+    """A ring of cables and some links across it; messages between any ranks, released at any time."""
+    ranks = draw(st.integers(3, 6))
+    speed, delay = st.integers(1, 9), st.integers(0, 8).map(lambda eighth: eighth / 8)
+    links = []
+    for i in range(ranks):
+        kind = draw(st.sampled_from(["cable", "half-duplex", "bus", "fatpipe"]))
+        medium = {"half-duplex": f"wire {i}", "bus": "bus"}.get(kind)
+        rate = 3.0 if kind == "bus" else float(draw(speed))
+        for tail, head in ((i, (i + 1) % ranks), ((i + 1) % ranks, i)):
+            links.append(cs.Link(tail, head, rate, draw(delay), medium, kind == "fatpipe"))
+    for _ in range(draw(st.integers(0, 3))):
+        tail = draw(st.integers(0, ranks - 1))
+        links.append(cs.Link(tail, (tail + draw(st.integers(1, ranks - 1))) % ranks, float(draw(speed)), draw(delay)))
+    net = cs.Topology("random", ranks, links, routes=both_ways if draw(st.booleans()) else None)
+    moves = draw(st.integers(1, 7))
+    src = [draw(st.integers(0, ranks - 1)) for _ in range(moves)]
+    dst = [(s + draw(st.integers(1, ranks - 1))) % ranks for s in src]
+    nbytes = [draw(st.integers(0, 30)) for _ in range(moves)]
+    return net, src, dst, nbytes, [draw(st.integers(0, 24)) / 8 for _ in range(moves)]
+
+
+def exact_finish(net, src, dst, nbytes, release):
+    """When each message ends, by exact arithmetic on its parts."""
+    parts = [(row, *route) for row in range(len(src)) for route in net.routes(src[row], dst[row])]
+    channels = [[net.channel[link] for link in links] for *_, links in parts]
+    private, speeds = with_private_links(channels, net.bandwidth.tolist(), net.fatpipe.tolist())
+    begin = [
+        Fraction(release[row]) + sum(Fraction(net.links[link].latency) for link in links) for row, _, links in parts
+    ]
+    size = [Fraction(nbytes[row]) * Fraction(share) for row, share, _ in parts]
+    ends = oracles.fluid_finish(private, [Fraction(speed) for speed in speeds], size, begin)
+    return [max(float(end) for end, part in zip(ends, parts, strict=True) if part[0] == row) for row in range(len(src))]
+
+
+@settings(max_examples=120)
+@given(random_traffic())
+def test_on_random_networks_messages_finish_when_exact_arithmetic_says(drawn):
+    net, src, dst, nbytes, release = drawn
+    timeline = events.run(graph_of(src, dst, nbytes, ranks=net.ranks, release=release), MaxMin(net))
+    assert timeline.finish.tolist() == pytest.approx(exact_finish(*drawn), rel=1e-9)
+
+
+@given(random_traffic(), st.randoms(use_true_random=False))
+def test_on_random_networks_the_order_of_rows_does_not_matter(drawn, random):
+    net, src, dst, nbytes, release = drawn
+    order = list(range(len(src)))
+    random.shuffle(order)
+    columns = [[column[row] for row in order] for column in (src, dst, nbytes)]
+    one = events.run(graph_of(src, dst, nbytes, ranks=net.ranks, release=release), MaxMin(net))
+    graph = graph_of(*columns, ranks=net.ranks, release=[release[row] for row in order])
+    assert events.run(graph, MaxMin(net)).finish.tolist() == one.finish[order].tolist()
+
+
+def watched(net, src, dst, nbytes, release):
+    """Run, and return bytes of every part by (row, route), carried at the rates that were set."""
+    carried, since = Counter(), {}
+    share = maxmin.MaxMinNetwork._share
+
+    def watch(network, event):
+        for key, (begin, rate, done) in list(since.items()):
+            until = network.env.now
+            carried[key] += rate * (until - begin)
+            if done.triggered:
+                del since[key]
+        share(network, event)
+        for key, flow in network.flows.items():
+            since[key] = network.env.now, flow.rate, flow.done
+            routes = [part.route for part in network.flows.values()]
+            rates = [part.rate for part in network.flows.values()]
+        if network.flows:
+            assert_fair(routes, network.bandwidth, rates, network.fatpipe)
+
+    with mock.patch.object(maxmin.MaxMinNetwork, "_share", watch):
+        events.run(graph_of(src, dst, nbytes, ranks=net.ranks, release=release), MaxMin(net))
+    return carried
+
+
+@given(random_traffic())
+def test_on_random_networks_shares_are_fair_at_every_moment_and_all_bytes_are_carried(drawn):
+    net, src, dst, nbytes, _ = drawn
+    carried = watched(*drawn)
+    parts = {
+        (row, i): route.share * nbytes[row]
+        for row in range(len(src))
+        for i, route in enumerate(net.routes(src[row], dst[row]))
+    }
+    for part, size in parts.items():
+        assert carried[part] == pytest.approx(size, rel=1e-9)
+    assert sum(carried.values()) == pytest.approx(sum(nbytes), rel=1e-9)
+
+
+def test_bytes_that_are_lost_would_be_noticed(monkeypatch):
+    net = cs.ring(3, 2.0, 0.5)
+    case = net, [0, 0], [1, 1], [6, 3], [0.0, 0.0]
+    assert watched(*case) == {(0, 0): pytest.approx(6), (1, 0): pytest.approx(3)}
+    right = maxmin.Flow.set_rate
+
+    def forgetful(flow, rate, now):
+        right(flow, rate, now)
+        flow.end = now + 0.9 * flow.left / rate
+
+    monkeypatch.setattr(maxmin.Flow, "set_rate", forgetful)
+    assert sum(watched(*case).values()) < 8.5
+
+
+def test_a_message_spread_over_two_routes_has_arrived_when_both_parts_have():
+    net = cs.Topology("ring", 3, cs.ring(3, 1.0, 0.0).links, routes=both_ways)
+    timeline = events.run(graph_of([0], [1], [8], ranks=3), MaxMin(net))
+    assert timeline.finish.tolist() == [6]
+
+
+def test_both_directions_of_a_half_duplex_cable_share_it():
+    wire = [cs.Link(0, 1, 2.0, 0.0, "wire"), cs.Link(1, 0, 2.0, 0.0, "wire")]
+    graph = graph_of([0, 1], [1, 0], [4, 4], ranks=2)
+    assert events.run(graph, MaxMin(cs.Topology("wire", 2, wire))).finish.tolist() == [4, 4]
+    assert events.run(graph, MaxMin(cs.ring(2, 2.0, 0.0))).finish.tolist() == [2, 2]
+
+
+def test_headers_are_bytes_of_every_message_in_both_engines():
+    schedule = plan_of(("copy", 0, 0, 1), ("reduce", 1, 1, 2), ("compute", 1, 0, 1.0))
+    graph = lower(schedule, np.array([0.0, 4.0, 0.0]), gamma=10, header_bytes=3)
+    assert graph.nbytes.tolist() == [3, 7, 0]
+    for engine in (events, stepwise):
+        timeline = engine.run(graph, AlphaBeta(1, 1))
+        assert start_and_finish(timeline) == [(0, 4), (4, 4 + 8 + 40), (4, 5)]
+
+
+def test_headers_are_one_a_message_whatever_it_is_packed_from():
+    schedule = cs.make_schedule("all_gather", "bruck", ranks=5)
+    graph = lower(schedule, schedule.message_bytes(5), header_bytes=16)
+    assert graph.nbytes.sum() == 5 * 4 + 16 * schedule.messages
+
+
 # Which engine runs what
 
 
@@ -406,8 +612,14 @@ def test_auto_takes_the_fastest_that_can():
 
 def test_the_reference_engine_runs_everything():
     for ordering in ("step", "dataflow", "explicit"):
-        for model in (AlphaBeta(1, 1), MaxMin(cs.star(3, 1e9, 1e-6))):
+        star = cs.star(3, 1e9, 1e-6)
+        for model in (AlphaBeta(1, 1), MaxMin(star), cs.Fifo(star), cs.LogGP(topology=star)):
             assert ENGINES["events"].refusal(small(ordering), model) is None
+            assert events.run(small(ordering), model).end > 0
+
+
+def test_every_model_has_its_network():
+    assert set(events.NETWORKS) == set(MODELS.values())
 
 
 def test_an_engine_that_cannot_is_refused_not_replaced():

@@ -6,13 +6,15 @@ its ports are busy for 1 s.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import oracles
 import pytest
 from hypothesis import given
 
 import collsim as cs
-from collsim.graph import ORDERINGS, lower
+from collsim.graph import AFTER_SENT, BOTH, ORDERINGS, RECEIVER, SENDER, lower
 
 
 def plan_of(*moves, ranks=4, chunks=1):
@@ -170,7 +172,7 @@ def test_a_graph_has_sizes_work_and_release_of_each_move():
     assert graph.transfer.tolist() == [True, True, False]
     assert graph.nbytes.tolist() == [8.0, 4.0, 0.0]
     assert graph.work.tolist() == [0.0, 2.0, 3.0]
-    assert graph.release.tolist() == [2.0, 2.0, 3.0]
+    assert graph.release.tolist() == [[1.0, 2.0, 3.0], [2.0, 1.0, 3.0]]  # of senders, of receivers
 
 
 def test_edges_grow_with_the_moves_not_with_their_square():
@@ -181,11 +183,50 @@ def test_edges_grow_with_the_moves_not_with_their_square():
         plan.copy(step=step, src=src, dst=dst, chunk=0)
     schedule = plan.build()
     graph = lower(schedule, schedule.message_bytes(1))
-    joins, edges = graph.dependencies()
-    assert len(edges) <= 4 * len(schedule)
+    joins, edges, ends = graph.waiting
+    assert len(edges) == len(ends) <= 4 * len(schedule)
+    assert ends.itemsize == 1
     assert joins <= ranks * schedule.steps
     assert graph.nodes == len(schedule) + joins
-    assert sum(map(len, graph.followers)) == graph.waits.sum() == len(edges)
+    assert len(graph.followers.gates) == graph.waits.sum() == len(edges)
+
+
+def test_by_step_each_end_waits_for_its_own_rank_and_is_done_at_its_own_time():
+    schedule = plan_of(("copy", 0, 0, 1), ("copy", 1, 1, 2), ("compute", 2, 1, 1.0), ("copy", 3, 2, 1), ranks=3)
+    joins, edges, ends = lower(schedule, schedule.message_bytes(1)).waiting
+    into = {(a, bool(end & AFTER_SENT)) for (a, b), end in zip(edges.tolist(), ends.tolist(), strict=True) if b >= 4}
+    out = {(b, end & BOTH) for (a, b), end in zip(edges.tolist(), ends.tolist(), strict=True) if a >= 4}
+    # Row 0 has a next step at its receiver only, row 1 at both ends.
+    assert into == {(0, False), (1, True), (1, False), (2, True)}
+    assert out == {(1, SENDER), (2, SENDER), (3, SENDER), (3, RECEIVER)}
+    assert joins == 7  # visits: rank 0 one, rank 1 four, rank 2 two
+
+
+def test_dataflow_says_which_end_of_a_move_waits_for_which_of_another():
+    rows = {
+        "read after write": (("copy", 0, 0, 1), ("copy", 1, 1, 2)),
+        "write after read": (("copy", 0, 1, 2), ("copy", 1, 0, 1)),
+        "write after write": (("copy", 0, 0, 2), ("copy", 1, 1, 2)),
+    }
+    expected = {"read after write": SENDER, "write after read": RECEIVER | AFTER_SENT, "write after write": RECEIVER}
+    for what, moves in rows.items():
+        schedule = plan_of(*moves)
+        _, edges, ends = lower(schedule, schedule.message_bytes(1), ordering="dataflow").waiting
+        assert (edges.tolist(), ends.tolist()) == ([[0, 1]], [expected[what]]), what
+
+
+def test_gates_and_moments_are_those_of_the_ends():
+    plan = cs.ScheduleBuilder("all_reduce", ranks=4)
+    first = plan.copy(0, 0, 1)
+    work = plan.compute(0, 2, 1.0, after=first)
+    plan.copy(0, 2, 3, after=work)
+    schedule = plan.build()
+    graph = lower(schedule, schedule.message_bytes(1), ordering="explicit")
+    assert graph.gates.tolist() == [0, 1, 2, 4, 5]  # work has one
+    assert graph.waits.tolist() == [0, 0, 1, 0, 1, 1]
+    first_of, gates = graph.followers
+    followers = [gates[a:b].tolist() for a, b in itertools.pairwise(first_of)]
+    assert followers == [[], [2], [], [4, 5], [], []]
 
 
 @given(oracles.schedules())
@@ -221,7 +262,7 @@ def test_dataflow_the_waiting_is_what_the_definition_says(schedule):
 
 def transitive(graph):
     """Pairs of moves of which the second waits, directly or not, for the first."""
-    edges = {(a, b) for a, b in graph.dependencies()[1].tolist()}
+    edges = {(a, b) for a, b in graph.waiting.edges.tolist()}
     return {(a, b) for a, b in transitive_pairs(edges) if a < len(graph) and b < len(graph)}
 
 

@@ -17,10 +17,12 @@ LAYERS = {
         (
             "errors units memory",
             "collectives schedule topology formulas",
-            "replay algorithms catalog groups shapes topology_files models graph bounds accuracy rounding diagnosis",
+            "replay algorithms catalog groups shapes routing placement overrides route_tables topology_files models "
+            "graph cuts demands limits throughput bisection metrics layouts bounds topology_check accuracy rounding "
+            "diagnosis",
             "engines",
             "results simulation",
-            "sweeps testing plots book cli __init__ __main__",
+            "sweeps comparison testing plots network_plots book cli __init__ __main__",
         )
     )
     for name in names.split()

@@ -32,6 +32,8 @@ FIELDS = [
     "messages",
     "wire_bytes",
     "max_sent_bytes",
+    "messages_between_groups",
+    "bytes_between_groups",
     "lower_bound_s",
     "efficiency",
     "wall_s",
@@ -106,7 +108,7 @@ def test_the_defaults_fit_the_network_and_the_result_says_what_was_used(settings
         (PORTS | {"itemsize": 4, "nbytes": 10}, "size of 10 bytes is not a whole number of elements of 4 bytes"),
         (PORTS | {"itemsize": 0}, "itemsize must be a whole number of at least 1, got 0"),
         (PORTS | {"itemsize": 2.5}, "itemsize must be a whole number of at least 1, got 2.5"),
-        ({"topology": "star:3"}, "'star:3' has 3 ranks, fewer than the 4 asked for"),
+        ({"topology": "book:3"}, "'book:3' has 3 ranks, fewer than the 4 asked for"),
         ({"topology": "star:4"}, "a bandwidth is needed"),
         ({"topology": cs.star(3, 1e9, 0)}, "'star:3' has 3 ranks, fewer than the 4 asked for"),
         ({"topology": "nowhere.toml"}, "cannot read topology file 'nowhere.toml'"),
@@ -170,10 +172,10 @@ def test_the_frame_joins_the_times_on_the_table():
     result = cs.simulate(RING, **PORTS, nbytes=4096, gamma="1ns")
     frame = result.to_frame()
     table = list(RING.to_frame().columns)
-    assert list(frame.columns) == [*table, "nbytes", "ready_s", "start_s", "arrive_s", "finish_s"]
+    assert list(frame.columns) == [*table, "nbytes", "ready_s", "start_s", "sent_s", "arrive_s", "finish_s"]
     assert frame[table].equals(RING.to_frame()[table])
     assert frame["nbytes"].tolist() == [1024.0] * 24
-    for name in ("ready", "start", "arrive", "finish"):
+    for name in ("ready", "start", "sent", "arrive", "finish"):
         assert frame[f"{name}_s"].tolist() == getattr(result.timeline, name).tolist()
     assert cs.simulate(cs.make_schedule("all_reduce", "ring", ranks=1), **PORTS).to_frame().empty
 
@@ -229,6 +231,77 @@ def test_bytes_sent_are_what_the_catalog_says(algorithm):
         for src, count in zip(result.schedule.src.tolist(), result.schedule.count.tolist(), strict=True):
             sent[src] += count * 1001 / result.schedule.chunks
         assert result.sent_bytes == pytest.approx(sent, rel=1e-12)
+
+
+def test_headers_are_on_the_wire_and_in_the_figures_but_not_in_the_payload():
+    result = cs.simulate(RING, **PORTS, nbytes=4096, header_bytes=16)
+    record = result.to_dict()
+    assert record["wire_bytes"] == result.wire_bytes == 2 * 3 * 4096 + 24 * 16
+    assert record["max_sent_bytes"] == 6 * (1024 + 16)
+    assert result.payload.sum() == 2 * 3 * 4096
+    assert result.time == pytest.approx(6 * (5e-6 + 1040e-10), rel=1e-12)
+    assert cs.simulate(RING, **PORTS, nbytes=4096, header_bytes="16B").time == result.time
+    assert cs.simulate(RING, **PORTS, nbytes=4096).header_bytes == 0
+
+
+def test_empty_messages_have_headers_too_and_packed_ones_only_one():
+    barrier = cs.make_schedule("barrier", "dissemination", ranks=4)
+    assert cs.simulate(barrier, **PORTS, header_bytes=16).wire_bytes == 16 * barrier.messages > 0
+    bruck = cs.make_schedule("all_gather", "bruck", ranks=5)
+    assert bruck.packed
+    result = cs.simulate(bruck, **PORTS, nbytes=50, header_bytes=16)
+    assert result.wire_bytes == 4 * 50 + 16 * bruck.messages
+    assert result.sent_bytes.tolist() == [40 + 3 * 16] * 5
+
+
+def test_gamma_works_on_the_payload_alone():
+    one = cs.simulate(RING, alpha=1, beta=0, gamma=1, nbytes=4)
+    assert cs.simulate(RING, alpha=1, beta=0, gamma=1, nbytes=4, header_bytes=100).time == one.time == 6 + 3
+
+
+def test_messages_between_groups_are_counted_where_there_is_a_topology():
+    links = cs.star(4, 1e9, 1e-6).links
+    net = cs.Topology("pairs", 4, links, groups=[[0, 1], [2, 3]])
+    result = cs.simulate(RING, net, nbytes=4096, header_bytes=16)
+    # Of the ring's four neighbours 1 -> 2 and 3 -> 0 are in different groups, in each of its 6 steps.
+    assert result.messages_between_groups == result.to_dict()["messages_between_groups"] == 12
+    assert result.bytes_between_groups == result.to_dict()["bytes_between_groups"] == 12 * (1024 + 16)
+    assert cs.simulate(RING, STAR, nbytes=4096).messages_between_groups == 0  # one switch, one group
+    bruck = cs.make_schedule("all_gather", "bruck", ranks=4)
+    alone = cs.Topology("alone", 4, links, groups=[[0], [1], [2], [3]])
+    packed = cs.simulate(bruck, alone, nbytes=40, header_bytes=1)
+    assert packed.messages_between_groups == bruck.messages
+    assert packed.bytes_between_groups == packed.wire_bytes
+    without = cs.simulate(RING, **PORTS, nbytes=4096)
+    assert without.messages_between_groups is without.to_dict()["bytes_between_groups"] is None
+
+
+def test_rank_times_say_when_each_rank_has_finished():
+    chain = cs.ScheduleBuilder("broadcast", ranks=4)
+    chain.copy(0, 0, 1)
+    chain.copy(1, 1, 2)
+    result = cs.simulate(chain.build(), alpha=1, beta=1, nbytes=2, offsets=[0, 0, 0, 9])
+    assert result.rank_times.tolist() == [3, 6, 6, 9]
+    assert result.time == 9
+    eager = cs.simulate(chain.build(), nbytes=2, model=cs.LogGP(L=5, o=1, G=0))
+    assert eager.rank_times.tolist() == [1, 8, 14, 0]
+    assert eager.timeline.sent.tolist() == [1, 8]
+    assert eager.to_frame()["sent_s"].tolist() == [1, 8]
+    one = cs.simulate(cs.make_schedule("all_reduce", "ring", ranks=1), **PORTS)
+    assert one.rank_times.tolist() == [0]
+
+
+def test_the_result_has_the_model_with_its_parameters():
+    assert cs.simulate(RING, **PORTS, nbytes=8).parameters == cs.AlphaBeta("5us", "0.1ns")
+    assert cs.simulate(RING, STAR, nbytes=8).parameters.topology is STAR
+
+
+@pytest.mark.parametrize("name", ["alpha-beta", "loggp", "maxmin", "fifo"])
+def test_every_model_runs_on_a_topology_and_says_so(name):
+    result = cs.simulate(RING, STAR, nbytes="4MB", model=name)
+    assert (result.model, result.topology) == (name, "star:4")
+    assert result.parameters.name == name
+    assert 0 < result.efficiency <= 1
 
 
 def test_its_repr_has_the_figures_with_units():

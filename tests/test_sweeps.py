@@ -37,7 +37,7 @@ def test_a_record_is_what_simulate_gives():
     (row,) = cs.sweep(algorithm="tree", ranks=5, nbytes="1MB", gamma="1ns", ordering="dataflow", **PORTS)
     schedule = cs.make_schedule("all_reduce", "tree", ranks=5)
     alone = cs.simulate(schedule, nbytes="1MB", gamma="1ns", ordering="dataflow", **PORTS)
-    assert untimed([row]) == untimed([alone.to_dict()])
+    assert untimed([row]) == untimed([alone.to_dict() | {"placement": None}])
 
 
 @pytest.mark.parametrize("single", ["star", cs.star(3, 1e9, 0), cs.star(3, 1e9, 0).graph], ids=["spec", "net", "graph"])
@@ -94,7 +94,16 @@ def runs(monkeypatch):
         ({"topology": ["star", "sta"]}, "unknown topology 'sta'; did you mean 'star'?"),
         ({"topology": ["star", "nvidia/dgx-a100"]}, "a bandwidth cannot be given too"),
         ({"topology": ["star", "star:1"]}, "'star:1' has 1 ranks, fewer than the 2 asked for"),
-        ({"topology": None}, "a bandwidth or a latency needs a topology"),
+        ({"topology": None}, "a bandwidth needs a topology (without one give alpha and beta)"),
+        ({"topology": None, "bandwidth": None, "latency": None, "routing": "ecmp"}, "a routing needs a topology"),
+        ({"topology": None, "bandwidth": None, "latency": None, "overrides": ["1:latency=0"]}, "an override needs a"),
+        ({"routing": "ecpm"}, "unknown routing 'ecpm'; did you mean 'ecmp'?"),
+        ({"placement": "random"}, "a random placement needs its seed"),
+        ({"ranks": [2, 3], "placement": "1,0"}, "placement '1,0' has 2 places for the 3 ranks asked for"),
+        ({"overrides": ["5:latency=0"]}, "has no node '5'"),
+        ({"injection": "0"}, "injection must be positive, got '0'"),
+        ({"orderin": "step"}, "unknown setting of sweep: 'orderin'; did you mean 'ordering'?"),
+        ({"parameters": {"packet_bytes": 5}}, "packet_bytes"),
         ({"bandwidth": "10 GBs"}, "bandwidth '10 GBs' has the unknown unit 'GBs'"),
         ({"latency": None}, "a latency is needed"),
         ({"algorithm": ["ring", "swing"], "ranks": [2, 3]}, "3"),
@@ -135,6 +144,43 @@ def test_records_can_be_had_one_by_one_and_values_are_checked_at_once(runs):
     assert runs == [2]
     with pytest.raises(cs.InputError, match="got 0"):
         iter_sweep("all_reduce", "ring", [2, 0], 8, **PORTS)
+
+
+def test_what_is_changed_about_a_network_is_changed_at_every_point():
+    changes = {"placement": "1,0,2", "overrides": ["2-switch:bandwidth=x0.5"], "injection": "1GB/s", "routing": "ecmp"}
+    star = {"topology": ["star", cs.star(4, "10GB/s", "1us")], "nbytes": "1MB", "ranks": 3}
+    rows = cs.sweep(**star | {"topology": "star"}, bandwidth="10GB/s", latency="1us", **changes)
+    rows += cs.sweep(**star | {"topology": star["topology"][1]}, **changes)
+    note = "(2-switch:bandwidth=x0.5, ecmp:seed=0, injection 1 GB/s, placement 1,0,2)"
+    assert [row["topology"] for row in rows] == [f"star:3 {note}", f"star:4 {note}"]
+    assert {row["placement"] for row in rows} == {"1,0,2"}
+    net = cs.load_topology("star:3", bandwidth="10GB/s", latency="1us", **changes)
+    alone = cs.simulate(cs.make_schedule("all_reduce", "ring", ranks=3), net, "1MB")
+    assert untimed(rows[:1]) == untimed([alone.to_dict() | {"placement": "1,0,2"}])
+
+
+def test_points_on_one_network_share_it(monkeypatch):
+    loaded = []
+
+    def noting(spec, *arguments, **changes):
+        loaded.append(spec)
+        return cs.load_topology(spec, *arguments, **changes)
+
+    monkeypatch.setattr("collsim.sweeps.load_topology", noting)
+    rows = cs.sweep(
+        algorithm=["ring", "tree"], ranks=[2, 3], nbytes=[8, 80], topology=["star", "ring"], bandwidth=1, latency=0
+    )
+    assert (len(rows), len(loaded)) == (16, 4)
+
+
+def test_the_parameters_of_a_model_are_settings_too():
+    star = {"topology": "star", "ranks": 3, "nbytes": "1MB", "bandwidth": "10GB/s", "latency": "1us"}
+    rows = [
+        *cs.sweep(**star, model="fifo", parameters={"packet_bytes": "1kB"}, header_bytes=16),
+        *cs.sweep(**star, model="fifo"),
+    ]
+    assert rows[0]["time_s"] != rows[1]["time_s"]
+    assert rows[0]["wire_bytes"] == rows[1]["wire_bytes"] + 16 * rows[0]["messages"]
 
 
 def test_options_go_to_the_algorithms():

@@ -529,8 +529,9 @@ def test_an_unreadable_file_is_refused_with_its_path(tmp_path):
 def figures(table, where=""):
     """Every bandwidth and latency in a file, with its place."""
     for key, value in table.items():
-        if key in ("bandwidth", "latency"):
-            yield f"{where}{key}", value
+        if key in ("bandwidth", "latency", "reverse_bandwidth", "reverse_latency", "injection"):
+            for number, part in enumerate(value if isinstance(value, list) else [value]):  # one a level
+                yield f"{where}{key}[{number}]" if isinstance(value, list) else f"{where}{key}", part
         elif isinstance(value, dict):
             yield from figures(value, f"{where}{key}.")
         elif isinstance(value, list):
@@ -576,6 +577,7 @@ def test_a_figure_without_basis_or_source_is_noticed():
     for change in ({"basis": "guess"}, {"basis": None}, {"source": ""}, {"source": "tbd later"}):
         assert without_source({"cable": [{"bandwidth": good}, {"latency": good | change}]}) == ["cable[1].latency"]
     assert without_source({"bandwidth": "1GB/s"}) == ["bandwidth"]
+    assert without_source({"bandwidth": [good, "1GB/s"], "injection": 1}) == ["bandwidth[1]", "injection"]
 
 
 @pytest.mark.parametrize("name", FILES)

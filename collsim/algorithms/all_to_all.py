@@ -10,13 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from collsim.algorithms.options import partners_of_round
 from collsim.schedule import Schedule, ScheduleBuilder
 from collsim.units import parse_count
 
 Indices = NDArray[np.int64]
 
 
-def pairwise(ranks: int) -> Schedule:
+def pairwise(ranks: int, *, partners: str = "auto") -> Schedule:
     """Exchange blocks with one other rank in each round.
 
     In round t = 1, 2, ... rank r deals with ``r XOR t`` if the number of ranks is a power of two, and
@@ -26,11 +27,18 @@ def pairwise(ranks: int) -> Schedule:
     ----------
     ranks : int
         Number of ranks, at least 1.
+    partners : {"auto", "shift"}
+        ``"auto"`` is as above (MPICH); with ``"shift"`` powers of two are no exception (Open MPI).
 
     Returns
     -------
     Schedule
         ``ranks - 1`` steps in which every rank sends one block.
+
+    Raises
+    ------
+    InputError
+        If `partners` is not known.
 
     Notes
     -----
@@ -45,7 +53,7 @@ def pairwise(ranks: int) -> Schedule:
     """
     plan, rank = _start(ranks)
     for t in range(1, plan.ranks):
-        to = rank ^ t if plan.ranks & (plan.ranks - 1) == 0 else (rank + t) % plan.ranks
+        to = partners_of_round(rank, t, partners)
         plan.copy(step=t - 1, src=rank, dst=to, chunk=rank * plan.ranks + to)
     return plan.build()
 

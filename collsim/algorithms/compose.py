@@ -7,6 +7,7 @@ looked up when a schedule is made: the table of algorithms itself imports this f
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -226,6 +227,15 @@ class Part(NamedTuple):
     groups: int = 1
 
 
+# Where ranks end one part at different times, a part in which messages meet at a port begins before it has ended.
+_MEETS_AT_A_PORT = ("direct", "gather_broadcast")
+
+
+def _overlap(first: Part, second: Part) -> bool:
+    folded = first.name == "recursive_halving" and first.ranks & (first.ranks - 1) != 0
+    return (folded or first.name == "butterfly") and second.name in _MEETS_AT_A_PORT
+
+
 @dataclass(frozen=True)
 class Composed(Formula):
     """A figure of an algorithm that is made of others: the sum of theirs.
@@ -258,11 +268,14 @@ class Composed(Formula):
         gamma: float = 0.0,
         **options: Any,
     ) -> float:
-        """Evaluate, as `Formula` does; not a number where a part has no closed form."""
+        """Evaluate, as `Formula` does; not a number where a part has no closed form, or times do not add up."""
         from collsim.catalog import get_algorithm
 
         total: float = 0
-        for part in self.parts(ranks, nbytes, **options) if ranks > 1 else ():
+        parts = tuple(self.parts(ranks, nbytes, **options)) if ranks > 1 else ()
+        if self.figure == "time" and any(_overlap(*pair) for pair in itertools.pairwise(parts)):
+            return math.nan
+        for part in parts:
             row = get_algorithm(part.collective, part.name)
             formula: Formula | None = getattr(row, self.figure)
             if formula is None:

@@ -1,4 +1,4 @@
-"""All-reduce in one step: every rank sends its whole vector to all others, and everyone sums."""
+"""All-reduce and all-gather in one step: every rank sends all that it has to all others."""
 
 from __future__ import annotations
 
@@ -48,4 +48,37 @@ def all_reduce(ranks: int) -> Schedule:
     distance = np.repeat(np.arange(1, plan.ranks), plan.ranks)
     src = np.tile(np.arange(plan.ranks), plan.ranks - 1)
     plan.reduce(step=0, src=src, dst=(src - distance) % plan.ranks)
+    return plan.build()
+
+
+def all_gather(ranks: int) -> Schedule:
+    """Send one's own part to everybody.
+
+    Rank r sends to r + 1, r + 2, ... in this order, so that at any time every rank receives from one other.
+
+    Parameters
+    ----------
+    ranks : int
+        Number of ranks, at least 1.
+
+    Returns
+    -------
+    Schedule
+        One step with ``ranks - 1`` messages a rank.
+
+    Notes
+    -----
+    A. Faraj and X. Yuan, "Automatic generation and tuning of MPI collective communication routines", ICS 2005:
+    spreading simple; the linear all-gather of MPI libraries. The i-th message leaves a port, and its head
+    arrives at the other, ``(i - 1) n/K b`` after the first: one latency is paid for all, ``a + (K-1)/K n b``.
+
+    Examples
+    --------
+    >>> all_gather(4)
+    Schedule(all_gather, custom, ranks=4, chunks=4, steps=1, messages=12)
+    """
+    plan = ScheduleBuilder("all_gather", ranks, chunks=ranks)
+    distance = np.repeat(np.arange(1, plan.ranks), plan.ranks)
+    src = np.tile(np.arange(plan.ranks), plan.ranks - 1)
+    plan.copy(step=0, src=src, dst=(src + distance) % plan.ranks, chunk=src)
     return plan.build()

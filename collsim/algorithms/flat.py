@@ -1,6 +1,6 @@
-"""Rooted collectives without a tree: the root deals with every other rank itself, in one step.
+"""Rooted collectives without a tree: the root deals with every other rank itself, in one step or one by one.
 
-The fewest steps there can be, and all bytes through one port. The trees that share the work stand in `tree`,
+The fewest messages on the longest way, and all bytes through one port. The trees that share the work stand in `tree`,
 pipelines in `chain` and `double_tree`.
 """
 
@@ -72,7 +72,8 @@ def reduce(ranks: int, *, root: int = 0) -> Schedule:
 
     Notes
     -----
-    Open MPI's ``reduce_intra_basic_linear``. The vectors come through the root's port one after another, and
+    The linear reduction of MPI libraries with all receives posted at once; `linear_reduce` is the one that receives
+    in turn. The vectors come through the root's port one after another, and
     are added one after another: the first is there and added after ``a + n b + n g``, and then the slower of
     receiving and adding, ``n max(b, g)``, happens K - 2 times more.
 
@@ -83,6 +84,43 @@ def reduce(ranks: int, *, root: int = 0) -> Schedule:
     """
     plan, root, others = _plan("reduce", ranks, root)
     plan.reduce(step=0, src=others, dst=root)
+    return plan.build()
+
+
+def linear_reduce(ranks: int, *, root: int = 0) -> Schedule:
+    """Let the root receive and add one vector after another, from that of the last rank to that of the first.
+
+    Parameters
+    ----------
+    ranks : int
+        Number of ranks, at least 1.
+    root : int
+        The rank that ends with the sum.
+
+    Returns
+    -------
+    Schedule
+        ``ranks - 1`` steps with one message of the whole vector each.
+
+    Raises
+    ------
+    InputError
+        If `root` is not one of the ranks.
+
+    Notes
+    -----
+    Open MPI's ``reduce_intra_basic_linear``, whose root receives with blocking calls so that one spare vector is all
+    the memory that it needs; SimGrid's ``reduce flat_tree``. The sum is that of the ranks in falling order, added
+    to the root's own vector (Open MPI starts from that of the last rank). No latency overlaps with anything:
+    ``(K-1) (a + n (b + g))``.
+
+    Examples
+    --------
+    >>> linear_reduce(4)
+    Schedule(reduce, custom, ranks=4, chunks=1, steps=3, messages=3)
+    """
+    plan, root, others = _plan("reduce", ranks, root)
+    plan.reduce(step=np.arange(len(others)), src=others[::-1], dst=root)
     return plan.build()
 
 

@@ -1,9 +1,10 @@
-"""Reduce-scatter by pairwise exchange: every part goes straight from each rank to its owner."""
+"""Reduce-scatter and all-gather by pairwise exchange: parts go straight to their owners, or from them to everybody."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from collsim.algorithms.options import partners_of_round
 from collsim.schedule import Schedule, ScheduleBuilder
 
 
@@ -39,4 +40,48 @@ def reduce_scatter(ranks: int) -> Schedule:
     for t in range(plan.ranks - 1):
         owner = (rank + t + 1) % plan.ranks
         plan.reduce(step=t, src=rank, dst=owner, chunk=owner)
+    return plan.build()
+
+
+def all_gather(ranks: int, *, partners: str = "auto") -> Schedule:
+    """Send one's own part to one other rank in each round.
+
+    In round t = 1, 2, ... rank r exchanges parts with ``r XOR t`` if the number of ranks is a power of two, and
+    otherwise sends to ``r + t`` and receives from ``r - t``.
+
+    Parameters
+    ----------
+    ranks : int
+        Number of ranks, at least 1.
+    partners : {"auto", "shift"}
+        ``"auto"`` is as above; with ``"shift"`` powers of two are no exception.
+
+    Returns
+    -------
+    Schedule
+        ``ranks - 1`` steps in which every rank sends its own part, to another rank in each.
+
+    Raises
+    ------
+    InputError
+        If `partners` is not known.
+
+    Notes
+    -----
+    A. Faraj and X. Yuan, "Automatic generation and tuning of MPI collective communication routines", ICS 2005: their
+    pair and ring algorithms, the latter with ``partners="shift"``, which SimGrid has as ``allgather pair`` and
+    ``allgather ring``. The bytes of the ring, but every part crosses the network once for each rank, where the ring
+    only ever uses the way to a neighbour.
+
+    All ranks are in the same round all the time: ``(K-1) (a + n/K b)``.
+
+    Examples
+    --------
+    >>> all_gather(4)
+    Schedule(all_gather, custom, ranks=4, chunks=4, steps=3, messages=12)
+    """
+    plan = ScheduleBuilder("all_gather", ranks, chunks=ranks)
+    rank = np.arange(plan.ranks)
+    for t in range(1, plan.ranks):
+        plan.copy(step=t - 1, src=rank, dst=partners_of_round(rank, t, partners), chunk=rank)
     return plan.build()

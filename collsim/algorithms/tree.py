@@ -335,6 +335,37 @@ def knomial_all_reduce(ranks: int, *, radix: int = 4, root: int = 0) -> Schedule
     return plan.build()
 
 
+def gather_broadcast(ranks: int) -> Schedule:
+    """Gather all parts at rank 0, which broadcasts the whole vector along a binomial tree.
+
+    Parameters
+    ----------
+    ranks : int
+        Number of ranks K, at least 1.
+
+    Returns
+    -------
+    Schedule
+        An all-gather of ``1 + ceil(log2 K)`` steps.
+
+    Notes
+    -----
+    Open MPI's ``allgather_intra_basic_linear``; MPI's own definition of an all-gather. As there, every rank gets all
+    parts, also those that it has. The root is last to end the gather, ``a + (K-1)/K n b``, and takes part in
+    every round of the broadcast, ``lg(K) (a + n b)``.
+
+    Examples
+    --------
+    >>> gather_broadcast(4)
+    Schedule(all_gather, custom, ranks=4, chunks=4, steps=3, messages=6)
+    """
+    plan = ScheduleBuilder("all_gather", ranks, chunks=ranks)
+    others = np.arange(1, plan.ranks)
+    plan.copy(step=0, src=others, dst=0, chunk=others)
+    _send_down(plan, 1, 2, 0)
+    return plan.build()
+
+
 def binary_broadcast(ranks: int, *, segments: int = 4, root: int = 0) -> Schedule:
     """Send segments down a complete binary tree, each rank to its two children.
 
@@ -433,7 +464,9 @@ def _send_down(plan: ScheduleBuilder, step: int, radix: int, root: int) -> None:
     """Write a k-nomial broadcast of whole vectors, from `step` on."""
     tree = rounds(plan.ranks, parse_count(radix, "radix", minimum=2))
     for turn, (child, parent) in enumerate(reversed(tree)):
-        plan.copy(step=step + turn, src=(parent + root) % plan.ranks, dst=(child + root) % plan.ranks)
+        plan.copy(
+            step=step + turn, src=(parent + root) % plan.ranks, dst=(child + root) % plan.ranks, count=plan.chunks
+        )
 
 
 def _subtrees(

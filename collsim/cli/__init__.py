@@ -21,6 +21,9 @@ from collsim.errors import CollsimError, SimulationError, VerificationError, unk
 COMMANDS = {
     "run": "simulate one collective and report its time, bandwidth and bounds",
     "sweep": "simulate every combination of algorithms, ranks and sizes",
+    "compare": "run one schedule under several network models and say why they disagree",
+    "topo": "show what a network is like and draw it, or check a file of one",
+    "bound": "the best that any algorithm can do on a network, and the cut that limits it",
     "verify": "prove that an algorithm counts each contribution exactly once",
     "check": "check an algorithm of your own and say what is wrong with it",
     "numerics": "measure how exactly each algorithm sums, against the bound of theory",

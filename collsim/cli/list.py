@@ -53,7 +53,7 @@ SECTIONS: dict[str, Callable[[], Entries]] = {
     "algorithms": _algorithms,
     "topologies": _topologies,
     "collectives": lambda: [{"name": name, "summary": summary(name)} for name in COLLECTIVES],
-    "models": lambda: [{"name": name, "summary": summary} for name, summary in MODELS.items()],
+    "models": lambda: [{"name": model.name, "summary": model.summary} for model in MODELS.values()],
     "engines": lambda: [{"name": e.name, "summary": e.summary} for e in ENGINES.values()],
     "orderings": lambda: [{"name": name, "summary": summary} for name, summary in ORDERINGS.items()],
 }

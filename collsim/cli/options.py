@@ -40,6 +40,15 @@ def network_options(command: Command) -> Command:
             click.option("--gamma", metavar="TIME", default="0", help="Seconds a byte that a reduction costs: 0.05ns."),
             click.option("--model", metavar="NAME", help=f"One of {', '.join(MODELS)}."),
             click.option(
+                "-p",
+                "--parameter",
+                "parameters",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="A parameter of the model: packet_bytes=4KiB (fifo), L=2500ns (loggp), calibration=LV08 (maxmin). "
+                "May be repeated.",
+            ),
+            click.option(
                 "--engine",
                 metavar="NAME",
                 default="auto",
@@ -58,6 +67,12 @@ def network_options(command: Command) -> Command:
                 metavar="BYTES",
                 help="Send whole elements of so many bytes (default: the vector is divided evenly).",
             ),
+            click.option(
+                "--header-bytes",
+                metavar="SIZE",
+                default="0",
+                help="Bytes that every message has on the wire besides its payload: 16.",
+            ),
         )
     ):
         command = option(command)
@@ -65,8 +80,9 @@ def network_options(command: Command) -> Command:
 
 
 def settings(**values: Any) -> dict[str, Any]:
-    """Return those of the shared options that go to `simulate` as they are."""
-    return {key: values[key] for key in ("model", "engine", "ordering", "alpha", "beta", "gamma", "itemsize")}
+    """Return those of the shared options that go to `simulate`; the parameters of the model as a dict."""
+    same = ("model", "engine", "ordering", "alpha", "beta", "gamma", "itemsize", "header_bytes")
+    return {"parameters": parse_parameters(values["parameters"]), **{key: values[key] for key in same}}
 
 
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -77,15 +93,32 @@ def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     InputError
         If one has no ``=`` or comes twice.
     """
-    options: dict[str, Any] = {}
+    return {key: _value(text) for key, text in _key_values(pairs, "option", "root=3").items()}
+
+
+def parse_parameters(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Return the parameters ``key=value`` of a model as a dict; it is the model that reads the values.
+
+    Raises
+    ------
+    InputError
+        If one has no ``=`` or comes twice.
+    """
+    return _key_values(pairs, "parameter", "packet_bytes=4KiB")
+
+
+def _key_values(pairs: tuple[str, ...], what: str, example: str) -> dict[str, str]:
+    found: dict[str, str] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            raise InputError(f"an option must be KEY=VALUE, such as root=3, got {pair!r}")
-        if key in options:
-            raise InputError(f"option {key!r} is given twice")
-        options[key.replace("-", "_")] = _value(text)
-    return options
+            article = "an" if what[0] in "aeiou" else "a"
+            raise InputError(f"{article} {what} must be KEY=VALUE, such as {example}, got {pair!r}")
+        key = key.replace("-", "_")
+        if key in found:
+            raise InputError(f"{what} {key!r} is given twice")
+        found[key] = text
+    return found
 
 
 def parse_offsets(pairs: tuple[str, ...], ranks: int) -> list[str] | None:

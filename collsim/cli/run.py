@@ -9,16 +9,19 @@ import click
 
 from collsim.accuracy import CHECKED_DTYPES, check
 from collsim.catalog import make_schedule
+from collsim.cli.networks import change_options, refuse_without_topology, topology_arguments
 from collsim.cli.options import algorithm_options, network_options, parse_offsets, parse_options, settings
 from collsim.cli.output import print_facts, print_json, progress_bar
 from collsim.errors import InputError
 from collsim.results import Result
 from collsim.simulation import simulate
+from collsim.sweeps import record_of
 from collsim.topology_files import load_topology
 from collsim.units import format_bandwidth, format_size, format_time
 
 # With --check the numbers are the point; the times need some network.
 _CHECKED_ON = "book"
+_OF_A_NETWORK = ("alpha", "beta", "L", "G")  # one without a topology
 
 
 @click.command(
@@ -28,6 +31,7 @@ Examples:
   collsim run all_reduce -a ring -n 8 -s 4GB -t star --bandwidth 10GB/s --latency 5us
   collsim run all_reduce -a tree -n 8 -s 4GB --alpha 5us --beta 0.1ns --json
   collsim run all_reduce -a ring -s 64MiB -t nvidia/dgx-a100
+  collsim run all_reduce -a ring -s 64MiB -t torus:4x4 --bandwidth 10GB/s --latency 1us --placement random:7
   collsim run all_reduce -a ring -n 8 -s 4MB --check --dtype float32
 """,
 )
@@ -37,6 +41,7 @@ Examples:
 @click.option("-s", "--size", required=True, metavar="SIZE", help="Of the whole vector: 4GB, 64MiB, 1000.")
 @click.option("-t", "--topology", metavar="NAME", help="A shape, a machine or a TOML file; see 'collsim list'.")
 @network_options
+@change_options
 @algorithm_options
 @click.option("--offset", "offsets", multiple=True, metavar="RANK=TIME", help="A rank that starts late: 3=1ms.")
 @click.option(
@@ -60,8 +65,6 @@ def command(
     ranks: str | None,
     size: str,
     topology: str | None,
-    bandwidth: str | None,
-    latency: str | None,
     options: tuple[str, ...],
     offsets: tuple[str, ...],
     checked: bool,
@@ -72,17 +75,20 @@ def command(
 ) -> None:
     """Simulate one COLLECTIVE and report its time, bandwidth and bounds."""
     network = None
+    changes = topology_arguments(shared)
     count: Any = ranks
     if topology is not None:
         if shared["alpha"] is not None or shared["beta"] is not None:
             raise InputError("--alpha and --beta describe a network without a topology; give either those or -t")
-        network = load_topology(topology, ranks, bandwidth=bandwidth, latency=latency)  # type: ignore[arg-type]
+        network = load_topology(topology, ranks, **changes)  # type: ignore[arg-type]
         count = network.ranks if ranks is None else ranks
-    elif bandwidth is not None or latency is not None:
-        raise InputError("--bandwidth and --latency need a topology (-t star); without one give --alpha and --beta")
+    else:
+        refuse_without_topology(changes)
     if count is None:
         raise InputError("the number of ranks is missing: give -n, or a topology that has one (-t star:8)")
-    if checked and network is None and shared["alpha"] is None and shared["beta"] is None:
+    run_settings = settings(**shared)
+    given = {key for key, value in run_settings.items() if value is not None} | run_settings["parameters"].keys()
+    if checked and network is None and given.isdisjoint(_OF_A_NETWORK):
         network = load_topology(_CHECKED_ON, count)
     schedule = make_schedule(collective, algorithm, count, **parse_options(options))
     with progress_bar("simulating", len(schedule)) as progress:
@@ -92,9 +98,9 @@ def command(
             size,
             offsets=parse_offsets(offsets, schedule.ranks),
             progress=progress,
-            **settings(**shared),
+            **run_settings,
         )
-    record = result.to_dict()
+    record = record_of(result)
     report = None
     if checked:
         report = check(schedule, result.nbytes, dtype=dtype, seed=seed)
@@ -127,8 +133,26 @@ def _print(result: Result) -> None:
             "efficiency": (f"{100 * result.efficiency:.4g} %", "lower bound / time"),
             "steps": str(schedule.steps),
             "messages": str(schedule.messages),
-            "on the wire": (format_size(float(result.payload.sum())), "all messages together"),
+            **_where(result),
+            "on the wire": (format_size(result.wire_bytes), "all messages together"),
             "sent at most": (format_size(float(result.sent_bytes.max(initial=0.0))), "by one rank"),
             "simulated in": (format_time(result.wall_seconds), f"engine {result.engine}"),
         }
     )
+
+
+def _where(result: Result) -> dict[str, str | tuple[str, str]]:
+    """Return the lines about who sits where, if the network has places that differ."""
+    topology = result.parameters.topology
+    if topology is None:
+        return {}
+    found: dict[str, str | tuple[str, str]] = {}
+    if topology.placement != "linear":
+        found["placement"] = (topology.placement, "which rank sits where")
+    if 1 < len(topology.groups) < topology.ranks:
+        crossing = f"{result.messages_between_groups} of {result.schedule.messages} messages"
+        found["between groups"] = (
+            f"{crossing}, {format_size(result.bytes_between_groups or 0)}",
+            f"{len(topology.groups)} groups: nodes, or the ranks of a switch",
+        )
+    return found

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from collsim.cli import comma_separated
+from collsim.cli.networks import change_options, refuse_without_topology, separate_topologies, topology_arguments
 from collsim.cli.options import algorithm_options, network_options, parse_options, settings
 from collsim.cli.output import print_json, print_table
 from collsim.sweeps import Record, iter_sweep
@@ -27,8 +28,9 @@ Examples:
 @click.option("-a", "--algorithms", required=True, metavar="NAME,...", callback=comma_separated, help="Algorithms.")
 @click.option("-n", "--ranks", required=True, metavar="K,...", callback=comma_separated, help="Numbers of ranks.")
 @click.option("-s", "--sizes", required=True, metavar="SIZE,...", callback=comma_separated, help="Sizes: 1MB,1GB.")
-@click.option("-t", "--topologies", metavar="NAME,...", callback=comma_separated, help="Shapes, machines or files.")
+@click.option("-t", "--topologies", metavar="NAME,...", callback=separate_topologies, help="Shapes, machines or files.")
 @network_options
+@change_options
 @algorithm_options
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, each row as soon as it is known.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
@@ -38,8 +40,6 @@ def command(
     ranks: list[str],
     sizes: list[str],
     topologies: list[str],
-    bandwidth: str | None,
-    latency: str | None,
     options: tuple[str, ...],
     as_csv: bool,
     as_json: bool,
@@ -51,14 +51,16 @@ def command(
     for flag, values in (("COLLECTIVE", collectives), ("-a", algorithms), ("-n", ranks), ("-s", sizes)):
         if not values:
             raise click.UsageError(f"{flag} names nothing; give one value or several, separated by commas")
+    changes = topology_arguments(shared)
+    if not topologies:
+        refuse_without_topology(changes)
     records = iter_sweep(
         collectives,
         algorithms,
         ranks,  # type: ignore[arg-type]
         sizes,
         topology=topologies or None,
-        bandwidth=bandwidth,
-        latency=latency,
+        **changes,
         options=parse_options(options),
         **settings(**shared),
     )

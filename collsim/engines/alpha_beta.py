@@ -13,23 +13,20 @@ from typing import Any
 import simpy
 
 from collsim.engines.instants import Server
-from collsim.engines.timeline import Timeline
-from collsim.graph import MoveGraph
+from collsim.engines.network import Network
 from collsim.models import AlphaBeta
 
 
-class AlphaBetaNetwork:
+class AlphaBetaNetwork(Network):
     """Carries messages through one send port and one receive port a rank."""
 
-    def __init__(self, env: simpy.Environment, graph: MoveGraph, model: AlphaBeta, timeline: Timeline) -> None:
-        self.env = env
-        self.graph = graph
-        self.start = timeline.start
-        self.send_ports = [Server(env) for _ in range(graph.ranks)]
-        self.receive_ports = [Server(env) for _ in range(graph.ranks)]
-        alpha, beta = model.costs(graph.src, graph.dst)
+    def prepare(self, model: AlphaBeta) -> None:
+        """Set up the ports, and what each message costs."""
+        self.send_ports = [Server(self.env) for _ in range(self.graph.ranks)]
+        self.receive_ports = [Server(self.env) for _ in range(self.graph.ranks)]
+        alpha, beta = model.costs(self.graph.src, self.graph.dst)
         self.alpha = alpha.tolist()
-        self.busy = (beta * graph.nbytes).tolist()
+        self.busy = (beta * self.graph.nbytes).tolist()
 
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
         """Wait until a message has arrived."""

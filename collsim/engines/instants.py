@@ -7,7 +7,8 @@ depend on that order are put off to the end of the instant, when all who come at
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import simpy
@@ -34,43 +35,68 @@ class EndOfInstant(simpy.Event):
 
 
 class Customer(NamedTuple):
-    """Who waits at a server; the heap orders them by when they came, then by row."""
+    """Who waits at a station; the heap orders them by when they came, then by row."""
 
     came: float
     row: int
-    seconds: float
+    needs: Mapping[str, float]
     served: simpy.Event
 
+    @property
+    def takes_no_time(self) -> bool:
+        """Whether some part is free again at once."""
+        return min(self.needs.values()) <= 0
 
-class Server:
-    """Serves one at a time, first come first served; those who come at the same instant by row.
 
-    A port of the alpha-beta model is one, and so is the processor of a rank.
+class Station:
+    """Serves customers, each of whom keeps one or several of its parts busy for a while.
+
+    Of those whose parts are all free the one who came first is served first; those who came at the same instant by
+    row. So nobody waits for a part that nobody uses.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
-        self._queue: list[Customer] = []
-        self._busy = False
+        self._queues: dict[tuple[str, ...], list[Customer]] = {}  # those in a queue need the same parts
+        self._busy: set[str] = set()
 
-    def turn(self, row: int, seconds: float) -> Generator[simpy.Event, Any, None]:
-        """Wait until `row` is served; from then on the server is busy with it for `seconds`."""
+    def turn_at(self, row: int, needs: Mapping[str, float]) -> Generator[simpy.Event, Any, None]:
+        """Wait until `row` is served; from then on each part is busy with it for the seconds that `needs` says."""
         served = self.env.event()
-        heapq.heappush(self._queue, Customer(self.env.now, row, seconds, served))
+        heapq.heappush(self._queues.setdefault(tuple(needs), []), Customer(self.env.now, row, needs, served))
         EndOfInstant(self.env, self._serve, row)
         yield served
 
-    def _serve(self, _: simpy.Event) -> None:
-        if self._queue and not self._busy:
-            customer = heapq.heappop(self._queue)
-            self._busy = True
-            customer.served.succeed()
-            self.env.timeout(customer.seconds).callbacks.append(self._release)
+    def _able(self) -> list[list[Customer]]:
+        """Return the queues whose first could be served now, the one that is to be served next first."""
+        able = [queue for parts, queue in self._queues.items() if queue and self._busy.isdisjoint(parts)]
+        return sorted(able, key=lambda queue: queue[0][:2]) if len(able) > 1 else able
 
-    def _release(self, _: simpy.Event) -> None:
-        self._busy = False
-        if self._queue:
+    def _serve(self, _: simpy.Event) -> None:
+        able = self._able()
+        if able:
+            customer = heapq.heappop(able[0])
+            self._busy.update(customer.needs)
+            customer.served.succeed()
+            for part, seconds in customer.needs.items():
+                self.env.timeout(seconds).callbacks.append(partial(self._release, part))
+
+    def _release(self, part: str, _: simpy.Event) -> None:
+        self._busy.discard(part)
+        able = self._able()
+        if able:
             # A next one that takes no time lets those behind it through at this same instant.
-            head = self._queue[0]
-            row = head.row if head.seconds > 0 else min(customer.row for customer in self._queue)
+            head = able[0][0]
+            row = min(customer.row for queue in able for customer in queue) if head.takes_no_time else head.row
             EndOfInstant(self.env, self._serve, row)
+
+
+class Server(Station):
+    """A station of one part: serves one at a time, first come first served; those who come at the same instant by row.
+
+    A port of the alpha-beta model is one, and so is a link that messages queue for, and the processor of a rank.
+    """
+
+    def turn(self, row: int, seconds: float) -> Generator[simpy.Event, Any, None]:
+        """Wait until `row` is served; from then on the server is busy with it for `seconds`."""
+        return self.turn_at(row, {"server": seconds})

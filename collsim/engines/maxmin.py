@@ -1,11 +1,13 @@
 """The max-min model: messages are fluid flows that share every link on their way fairly.
 
 A message first takes the latency of its route, without using bandwidth. Then it flows at its max-min
-fair rate; all rates are worked out anew whenever a flow starts or ends.
+fair rate; all rates are worked out anew whenever a flow starts or ends. A message that is spread over several
+routes is a flow on each of them, with its share of the bytes, and has arrived when all of these have.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +15,20 @@ from typing import Any
 import simpy
 
 from collsim.engines.instants import EndOfInstant
-from collsim.engines.timeline import Timeline
-from collsim.graph import MoveGraph
-from collsim.models import MaxMin, route_costs
+from collsim.engines.network import Network
+from collsim.models import MaxMin
+
+# A link that flows share, or (a fatpipe) a link and the one flow that has it for itself.
+Resource = tuple[int, int | None]
 
 # Flows whose ends differ by rounding alone end together; far below the 1e-9 that engines agree to.
 _SAME_TIME = 1 + 1e-14
 _SAME_SHARE = 1 + 1e-13
 
 
-def max_min_shares(routes: Sequence[Sequence[int]], bandwidth: Sequence[float]) -> list[float]:
+def max_min_shares(
+    routes: Sequence[Sequence[int]], bandwidth: Sequence[float], fatpipe: Sequence[bool] | None = None
+) -> list[float]:
     """Return the max-min fair rate of every flow, by progressive filling.
 
     All rates grow together until a link is full; its flows keep the rate that they have reached, and the
@@ -31,9 +37,12 @@ def max_min_shares(routes: Sequence[Sequence[int]], bandwidth: Sequence[float]) 
     Parameters
     ----------
     routes : sequence of sequences of int
-        The links that each flow crosses, at least one.
+        The links that each flow crosses, at least one. A flow that crosses a link m times takes m times its rate of
+        it: so it is with links of one medium, which count as one.
     bandwidth : sequence of float
         Of every link, in bytes per second.
+    fatpipe : sequence of bool, optional
+        Of which links every flow has the full bandwidth for itself. Default: of none.
 
     Returns
     -------
@@ -50,30 +59,48 @@ def max_min_shares(routes: Sequence[Sequence[int]], bandwidth: Sequence[float]) 
 
     >>> max_min_shares([[0], [0, 1]], [10.0, 2.0])
     [8.0, 2.0]
+
+    The same where link 0 is a fatpipe, and where the second flow crosses link 0 twice:
+
+    >>> max_min_shares([[0], [0, 1]], [10.0, 2.0], fatpipe=[True, False])
+    [10.0, 2.0]
+    >>> max_min_shares([[0], [0, 0]], [9.0])
+    [3.0, 3.0]
     """
     rate = [0.0] * len(routes)
-    growing: dict[int, set[int]] = {}  # link -> its flows that have no rate yet
+    crossed: list[dict[Resource, int]] = []  # by each flow, and how many times
+    growing: dict[Resource, dict[int, int]] = {}  # its flows that have no rate yet, and how many times each crosses it
     for flow, route in enumerate(routes):
+        own: dict[Resource, int] = {}
         for link in route:
-            growing.setdefault(link, set()).add(flow)
-    left = {link: bandwidth[link] for link in growing}
+            if fatpipe is not None and fatpipe[link]:
+                own[link, flow] = 1  # a link for this flow alone
+            else:
+                own[link, None] = own.get((link, None), 0) + 1
+        crossed.append(own)
+        for resource, times in own.items():
+            growing.setdefault(resource, {})[flow] = times
+    left = {resource: bandwidth[resource[0]] for resource in growing}
     while growing:
-        level = {link: left[link] / len(flows) for link, flows in growing.items()}
+        level = {resource: left[resource] / sum(flows.values()) for resource, flows in growing.items()}
         fair = min(level.values())
-        stopped = sorted({flow for link in growing if level[link] <= fair * _SAME_SHARE for flow in growing[link]})
-        for flow in stopped:
+        full = [resource for resource in growing if level[resource] <= fair * _SAME_SHARE]
+        gone: dict[Resource, int] = {}
+        for flow in {flow for resource in full for flow in growing[resource]}:
             rate[flow] = fair
-            for link in routes[flow]:
-                growing[link].discard(flow)
-                left[link] = max(0.0, left[link] - fair)
-                if not growing[link]:
-                    del growing[link]
+            for resource, times in crossed[flow].items():
+                del growing[resource][flow]
+                gone[resource] = gone.get(resource, 0) + times
+        for resource, times in gone.items():  # at once, so that the order of the flows makes no difference
+            left[resource] = max(0.0, left[resource] - times * fair)
+            if not growing[resource]:
+                del growing[resource]
     return rate
 
 
 @dataclass
 class Flow:
-    """A message on its way: how much of it was left at `since`, and its rate from then on."""
+    """What is on one route: how much of it was left at `since`, and its rate from then on."""
 
     route: tuple[int, ...]
     left: float
@@ -90,29 +117,37 @@ class Flow:
             self.end = now + self.left / rate
 
 
-class MaxMinNetwork:
-    """Carries messages as flows over the links of a topology."""
+class MaxMinNetwork(Network):
+    """Carries messages as flows over the links of a topology, one flow a route."""
 
-    def __init__(self, env: simpy.Environment, graph: MoveGraph, model: MaxMin, timeline: Timeline) -> None:
-        self.env = env
-        self.graph = graph
+    def prepare(self, model: MaxMin) -> None:
+        """Take the figures of the network."""
         self.topology = model.topology
-        self.bandwidth = model.topology.bandwidth.tolist()
-        self.latency = route_costs(model.topology, graph.src, graph.dst)[0].tolist()
-        self.start = timeline.start
-        self.flows: dict[int, Flow] = {}
+        self.bandwidth = self.topology.bandwidth.tolist()
+        self.latency = self.topology.latency.tolist()
+        self.fatpipe = self.topology.fatpipe.tolist() if self.topology.fatpipe.any() else None
+        self.channel = self.topology.channel.tolist()
+        self.flows: dict[tuple[int, int], Flow] = {}
         self.alarm: simpy.Event | None = None
         self.settling = False
 
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
-        """Wait until a message has arrived."""
+        """Wait until all parts of a message have arrived."""
         self.start[row] = self.env.now
-        yield self.env.timeout(self.latency[row])
         nbytes = float(self.graph.nbytes[row])
+        routes = self.topology.routes(int(self.graph.src[row]), int(self.graph.dst[row]))
+        parts = [self._flow((row, i), route.links, route.share * nbytes) for i, route in enumerate(routes)]
+        if len(parts) == 1:
+            yield from parts[0]
+        else:
+            yield self.env.all_of([self.env.process(part) for part in parts])
+
+    def _flow(self, key: tuple[int, int], links: Sequence[int], nbytes: float) -> Generator[simpy.Event, Any, None]:
+        yield self.env.timeout(math.fsum(self.latency[link] for link in links))
         if nbytes > 0:
-            route = self.topology.route(int(self.graph.src[row]), int(self.graph.dst[row]))
-            flow = Flow(route, left=nbytes, since=self.env.now, done=self.env.event())
-            self.flows[row] = flow
+            channels = tuple(self.channel[link] for link in links)
+            flow = Flow(channels, left=nbytes, since=self.env.now, done=self.env.event())
+            self.flows[key] = flow
             self._settle()
             yield flow.done
 
@@ -126,8 +161,8 @@ class MaxMinNetwork:
         self.settling = False
         self.alarm = None
         if self.flows:
-            flows = [self.flows[row] for row in sorted(self.flows)]
-            rates = max_min_shares([flow.route for flow in flows], self.bandwidth)
+            flows = [self.flows[key] for key in sorted(self.flows)]
+            rates = max_min_shares([flow.route for flow in flows], self.bandwidth, self.fatpipe)
             for flow, rate in zip(flows, rates, strict=True):
                 flow.set_rate(rate, self.env.now)
             self.alarm = self.env.timeout(max(0.0, min(flow.end for flow in flows) - self.env.now))
@@ -136,6 +171,6 @@ class MaxMinNetwork:
     def _end_flows(self, alarm: simpy.Event) -> None:
         if alarm is self.alarm:  # an older one was for rates that are no more
             due = min(flow.end for flow in self.flows.values()) * _SAME_TIME
-            for row in sorted(row for row, flow in self.flows.items() if flow.end <= due):
-                self.flows.pop(row).done.succeed()
+            for key in sorted(key for key, flow in self.flows.items() if flow.end <= due):
+                self.flows.pop(key).done.succeed()
             self._settle()

@@ -36,11 +36,12 @@ def run(graph: MoveGraph, model: Model, progress: Callable[[int, int], None] | N
     alpha, beta = model.costs(graph.src, graph.dst)
     busy = beta * graph.nbytes
     clock = np.zeros(graph.ranks)  # when each rank enters its next step
+    release = graph.release.max(axis=0)
     bounds = np.flatnonzero(np.diff(graph.step, prepend=-1, append=np.iinfo(np.int32).max))
     for begin, end in itertools.pairwise(bounds):
         rows = slice(begin, end)
         src, dst, transfer, work = graph.src[rows], graph.dst[rows], graph.transfer[rows], graph.work[rows]
-        ready = np.maximum(np.maximum(clock[src], clock[dst]), graph.release[rows])
+        ready = np.maximum(np.maximum(clock[src], clock[dst]), release[rows])
         start, arrive = ready.copy(), ready.copy()
         start[transfer] = _served(src[transfer], ready[transfer], busy[rows][transfer])
         head = start[transfer] + alpha[rows][transfer]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,24 +23,33 @@ class Timeline:
         The last byte is there; for work, the same as `start`.
     finish : ndarray
         The receiver has also reduced it, or the work is done.
+    sent : ndarray, optional
+        The sender is done with it. Under a model where both ends of a move are one (all but LogGP) that is when it
+        finishes; then this may be left out.
     """
 
     ready: Floats
     start: Floats
     arrive: Floats
     finish: Floats
+    sent: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.sent):
+            object.__setattr__(self, "sent", self.finish)
 
     def __repr__(self) -> str:
         return f"Timeline(moves={len(self.finish)}, end={self.end:.6g} s)"
 
     @classmethod
-    def unknown(cls, moves: int) -> Timeline:
-        """Return a timeline with nothing known yet: every time is NaN."""
-        return cls(*(np.full(moves, np.nan) for _ in range(4)))
+    def unknown(cls, moves: int, *, two_ends: bool = False) -> Timeline:
+        """Return a timeline with nothing known yet: every time is NaN; `two_ends`: with a `sent` of its own."""
+        return cls(*(np.full(moves, np.nan) for _ in range(5 if two_ends else 4)))
 
     def at(self, moves: Ints) -> Timeline:
         """Return the times of `moves`, which may come several times."""
-        return Timeline(self.ready[moves], self.start[moves], self.arrive[moves], self.finish[moves])
+        sent = () if self.sent is self.finish else (self.sent[moves],)
+        return Timeline(self.ready[moves], self.start[moves], self.arrive[moves], self.finish[moves], *sent)
 
     @property
     def end(self) -> float:

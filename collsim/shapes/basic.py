@@ -1,14 +1,21 @@
-"""The simplest networks: one switch, everybody with everybody, a ring."""
+"""The simplest networks: one switch, everybody with everybody, one wire for all, a backbone."""
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
-from collsim.topology import Link, Node, Topology, cable, link_values
+import numpy as np
+
+from collsim.errors import InputError
+from collsim.memory import refuse_too_large
+from collsim.topology import Link, Node, Topology, cable, level_values, link_values
 from collsim.units import Quantity, parse_count
 
+# A link and its places in a topology's tables; measured with tracemalloc.
+_BYTES_A_LINK = 500
 
-def star(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
+
+def star(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: bool = False) -> Topology:
     """Return `ranks` ranks on one switch.
 
     Every message crosses two links, so its end-to-end latency is twice `latency`.
@@ -21,6 +28,8 @@ def star(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
         Of each link and direction, in bytes per second or as text.
     latency : float or str
         Of each link, in seconds or as text.
+    half_duplex : bool
+        Whether the two directions of a cable share one capacity.
 
     Raises
     ------
@@ -32,18 +41,20 @@ def star(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
     >>> star(8, bandwidth="10GB/s", latency="5us")
     Topology('star:8', ranks=8, switches=1, links=16)
     """
-    ranks = parse_count(ranks, "ranks")
+    ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
     speed, delay = link_values(bandwidth, latency)
-    links = [link for rank in range(ranks) for link in cable(rank, "switch", speed, delay)]
-    return Topology(f"star:{ranks}", ranks, links, route=_over_switch, routing="over the switch")
+    refuse_too_many_links(2 * ranks)
+    links = [link for rank in range(ranks) for link in wire(rank, "switch", speed, delay, shared)]
+    name = spec_name(f"star:{ranks}", half_duplex=shared)
+    return Topology(name, ranks, links, route=_over_switch, routing="over the switch")
 
 
-def full(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
+def full(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: bool = False) -> Topology:
     """Return `ranks` ranks with a cable between each two of them.
 
     Parameters
     ----------
-    ranks, bandwidth, latency
+    ranks, bandwidth, latency, half_duplex
         As for `star`.
 
     Raises
@@ -56,41 +67,163 @@ def full(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
     >>> full(4, bandwidth="25GB/s", latency="1us")
     Topology('full:4', ranks=4, switches=0, links=12)
     """
-    ranks = parse_count(ranks, "ranks")
+    ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
     speed, delay = link_values(bandwidth, latency)
-    links = [Link(a, b, speed, delay) for a in range(ranks) for b in range(ranks) if a != b]
-    return Topology(f"full:{ranks}", ranks, links, route=_direct, routing="direct")
+    refuse_too_many_links(ranks * (ranks - 1))
+    links = [
+        Link(a, b, speed, delay, f"cable {min(a, b)}-{max(a, b)}" if shared else None)
+        for a in range(ranks)
+        for b in range(ranks)
+        if a != b
+    ]
+    return Topology(spec_name(f"full:{ranks}", half_duplex=shared), ranks, links, route=_direct, routing="direct")
 
 
-def ring(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
-    """Return `ranks` ranks in a ring, each with a cable to the next.
+def bus(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
+    """Return `ranks` ranks on one wire: all messages together get `bandwidth`, whoever they are between.
 
-    Messages go the shorter way round; where both are equally long, upwards (0, 1, 2, ...).
+    A message crosses the wire once, so its end-to-end latency is `latency`. In the graph the wire is a link from
+    every rank to every other one, all of the same medium.
 
     Parameters
     ----------
-    ranks, bandwidth, latency
-        As for `star`.
+    ranks : int
+        Number of ranks.
+    bandwidth : float or str
+        Of the wire, in bytes per second or as text.
+    latency : float or str
+        From any rank to any other, in seconds or as text.
 
     Raises
     ------
     InputError
         If a value is out of range or has an unknown unit.
 
+    Notes
+    -----
+    The medium of R. M. Metcalfe and D. R. Boggs, "Ethernet: distributed packet switching for local computer
+    networks", CACM 19(7), 1976, without its collisions.
+
     Examples
     --------
-    >>> ring(4, bandwidth="10GB/s", latency="1us").route_latency(0, 2)
-    2e-06
+    >>> bus(4, bandwidth="1.25GB/s", latency="10us")
+    Topology('bus:4', ranks=4, switches=0, links=12)
     """
     ranks = parse_count(ranks, "ranks")
     speed, delay = link_values(bandwidth, latency)
-    # Two ranks have one cable between them, not two; one rank has none.
-    cables = ranks if ranks > 2 else ranks - 1
-    links = [link for rank in range(cables) for link in cable(rank, (rank + 1) % ranks, speed, delay)]
-    return Topology(f"ring:{ranks}", ranks, links, route=partial(_round, ranks), routing="the shorter way round")
+    refuse_too_many_links(ranks * (ranks - 1))
+    # With a hub in the middle a message would cross two links, and store-and-forward models count it twice.
+    links = [Link(a, b, speed, delay, "bus") for a in range(ranks) for b in range(ranks) if a != b]
+    return Topology(f"bus:{ranks}", ranks, links, route=_direct, routing="over the wire")
 
 
-# Routes are functions of this module, not closures: a topology can then be sent to another process.
+def backbone(
+    ranks: int, bandwidth: Quantity, latency: Quantity, *, fatpipe: bool = False, half_duplex: bool = False
+) -> Topology:
+    """Return `ranks` ranks, each with its own cable to a backbone that all messages cross once.
+
+    A message crosses three links: from its sender to switch ``in``, the backbone from ``in`` to ``out``, and from
+    ``out`` to its receiver.
+
+    Parameters
+    ----------
+    ranks : int
+        Number of ranks.
+    bandwidth : float, str or a sequence of these
+        In bytes per second or as text: one for all links, or two, of the ranks' cables and of the backbone:
+        ``"10GB/s,40GB/s"``.
+    latency : float, str or a sequence of these
+        In seconds or as text: one for all links, or two in the same order.
+    fatpipe : bool
+        Whether every message may use the full bandwidth of the backbone, whoever else does.
+    half_duplex : bool
+        Whether the two directions of a rank's cable share one capacity.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range or has an unknown unit.
+
+    Notes
+    -----
+    The flat cluster of SimGrid with its ``bb_bw``, ``bb_lat`` and ``bb_sharing_policy`` (H. Casanova et al.,
+    "Versatile, scalable, and accurate simulation of distributed applications and platforms", JPDC 74(10), 2014).
+
+    Examples
+    --------
+    >>> net = backbone(8, bandwidth="10GB/s,40GB/s", latency="1us,3us")
+    >>> net
+    Topology('backbone:8', ranks=8, switches=2, links=17)
+    >>> round(net.route_latency(0, 7), 9), net.route_bandwidth(0, 7)
+    (5e-06, 10000000000.0)
+    """
+    ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
+    ideal = parse_flag(fatpipe, "fatpipe")
+    speeds, delays = level_values(bandwidth, latency, 2)
+    refuse_too_many_links(2 * ranks)
+    links = [Link("in", "out", speeds[1], delays[1], fatpipe=ideal)]
+    for rank in range(ranks):
+        medium = f"cable {rank}" if shared else None
+        links += [
+            Link(rank, "in", speeds[0], delays[0], medium),
+            Link("out", rank, speeds[0], delays[0], medium),
+        ]
+    name = spec_name(f"backbone:{ranks}", fatpipe=ideal, half_duplex=shared)
+    return Topology(name, ranks, links, route=_over_backbone, routing="over the backbone")
+
+
+# What the files of this package have in common.
+
+
+def parse_flag(value: Any, what: str) -> bool:
+    """Return a bool, also from the text ``true`` or ``false``.
+
+    Examples
+    --------
+    >>> parse_flag("true", "half_duplex"), parse_flag(False, "half_duplex")
+    (True, False)
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    found = {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
+    if found is None:
+        raise InputError(f"{what} must be true or false, got {value!r}")
+    return found
+
+
+def spec_name(name: str, **flags: bool) -> str:
+    """Return the spec of a shape: its name and the flags that are set.
+
+    Examples
+    --------
+    >>> spec_name("star:8", half_duplex=True)
+    'star:8,half_duplex=true'
+    """
+    return ",".join([name, *(f"{flag}=true" for flag, is_set in flags.items() if is_set)])
+
+
+def wire(a: Node, b: Node, bandwidth: float, latency: float, half_duplex: bool) -> tuple[Link, Link]:
+    """Return the two directed links of a cable; with `half_duplex` they are a medium of their own.
+
+    Examples
+    --------
+    >>> [link.medium for link in wire(0, 1, 1e9, 1e-6, True)]
+    ['cable 0-1', 'cable 0-1']
+    """
+    return cable(a, b, bandwidth, latency, medium=f"cable {a}-{b}" if half_duplex else None)
+
+
+def refuse_too_many_links(links: int) -> None:
+    """Raise an `InputError` if so many links do not fit into memory.
+
+    Examples
+    --------
+    >>> refuse_too_many_links(1000)
+    """
+    refuse_too_large(_BYTES_A_LINK * links, f"a network of {links} links", "take fewer ranks")
+
+
+# Routes are functions of a module, not closures: a topology can then be sent to another process.
 
 
 def _over_switch(src: int, dst: int) -> tuple[Node, ...]:
@@ -101,8 +234,5 @@ def _direct(src: int, dst: int) -> tuple[Node, ...]:
     return src, dst
 
 
-def _round(ranks: int, src: int, dst: int) -> tuple[Node, ...]:
-    up = (dst - src) % ranks
-    if 2 * up <= ranks:
-        return tuple((src + i) % ranks for i in range(up + 1))
-    return tuple((src - i) % ranks for i in range(ranks - up + 1))
+def _over_backbone(src: int, dst: int) -> tuple[Node, ...]:
+    return src, "in", "out", dst

@@ -1,0 +1,95 @@
+"""Options of the commands that need a network: its figures, and what is changed about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from collsim.cli import comma_separated
+from collsim.errors import InputError
+from collsim.placement import PLACEMENTS
+from collsim.routing import ROUTINGS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_NAMES = ("bandwidth", "latency", "routing", "placement", "overrides", "injection")
+
+
+def topology_options(command: Command) -> Command:
+    """Add what describes a network: ``--bandwidth``, ``--latency`` and the options of `change_options`.
+
+    For commands that have no `collsim.cli.options.network_options`, which bring the first two.
+    """
+    command = change_options(command)
+    for option in reversed(
+        (
+            click.option("--bandwidth", metavar="RATE", help="Of every link of a shape: 10GB/s, 200Gbit/s."),
+            click.option("--latency", metavar="TIME", help="Of every link of a shape: 5us."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def change_options(command: Command) -> Command:
+    """Add what is changed about a network: ``--routing``, ``--placement``, ``--override`` and ``--injection``."""
+    for option in reversed(
+        (
+            click.option(
+                "--routing",
+                metavar="NAME",
+                help=f"How routes are chosen: {', '.join(entry.example for entry in ROUTINGS.values())}.",
+            ),
+            click.option(
+                "--placement",
+                metavar="HOW",
+                help="Which rank sits where: "
+                f"{', '.join(entry.example for entry in PLACEMENTS.values())}, or a list such as 0,4,1,5.",
+            ),
+            click.option(
+                "--override",
+                "overrides",
+                multiple=True,
+                metavar="WHERE:KEY=VALUE",
+                help="Other figures for some links: '3:bandwidth=x0.5' (all of rank 3), "
+                "'3-switch:bandwidth=1GB/s,latency=10us' (both directions), '3>switch:...' (one), '*:duplex=half'. "
+                "May be repeated.",
+            ),
+            click.option("--injection", metavar="RATE", help="The most that a rank can send, and receive: 50GB/s."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def separate_topologies(ctx: click.Context, parameter: click.Parameter, value: Any) -> list[str]:
+    """Split ``star:8,leaf-spine:4x8,spines=2`` into topologies; for click's callbacks.
+
+    What has the form ``key=value`` goes on with the topology before it.
+    """
+    found: list[str] = []
+    for part in comma_separated(ctx, parameter, value):
+        if found and re.match(r"[A-Za-z_-]+=", part) and not part.endswith(".toml"):
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return found
+
+
+def topology_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a network out of a command's and return them as `load_topology` takes them.
+
+    Use it as ``load_topology(topology, ranks, **topology_arguments(shared))``.
+    """
+    return {name: values.pop(name) for name in _NAMES if name in values}
+
+
+def refuse_without_topology(arguments: dict[str, Any]) -> None:
+    """Raise an `InputError` if anything is said about a network that is not there."""
+    for name in _NAMES:
+        if arguments.get(name) not in (None, ()):
+            flag = "--override" if name == "overrides" else f"--{name}"
+            raise InputError(f"{flag} needs a topology (-t star); without one give --alpha and --beta")

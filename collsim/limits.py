@@ -1,0 +1,433 @@
+"""What a network lets its ranks do, whatever the collective: ports, latencies, cuts and partitions to try.
+
+What follows from it for the time of a collective is in `collsim.bounds`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import numbers
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from functools import cached_property, partial
+from typing import NamedTuple
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+
+from collsim.collectives import Bools, Indices
+from collsim.cuts import Budget, Cut, channel_capacity, crossing_links, is_symmetric, smallest_cut, tightest_cut
+from collsim.demands import Demand, Supply
+from collsim.errors import InputError
+from collsim.schedule import Floats
+from collsim.topology import Node, Topology, first_shortest
+from collsim.topology import _along as along_nodes
+from collsim.units import format_bandwidth
+
+# What a run may spend on looking for tight cuts: links looked at, for each question. About a quarter of a second.
+RUN_WORK = 400_000
+# With more ranks the distance between all of them is not worked out, and not every rank is a cut to try.
+FEW = 64
+
+
+class Ports(NamedTuple):
+    """What each rank can receive, send, and do of both together, in bytes per second; and the least latency there."""
+
+    receive: Floats
+    send: Floats
+    both: Floats
+    heard: Floats
+    telling: Floats
+
+
+class Side(NamedTuple):
+    """A cut, and what crosses it: ranks inside, bytes per second out, in and both ways, and the latencies across."""
+
+    cut: Cut
+    mask: Bools
+    exact: tuple[Fraction | None, Fraction | None, Fraction | None]
+    out: float
+    into: float
+    both: float
+    latency_out: float
+    latency_into: float
+
+    @property
+    def shared(self) -> bool:
+        """Whether some medium carries both directions."""
+        return self.both < (self.out + self.into) * (1 - 1e-12)
+
+
+class Partition(NamedTuple):
+    """Disjoint sets of ranks, the links that leave (or enter) any, what these carry, and the least latency between."""
+
+    parts: list[Bools]
+    links: list[int]
+    exact: Fraction
+    capacity: float
+    latency: float
+
+
+class Metric(NamedTuple):
+    """Lengths of links: distances between ranks, shape (ranks, ranks), and capacity times length of all links."""
+
+    distance: Floats
+    capacity: float
+
+
+def limits_of(topology: Topology, ranks: int, work: int | None = RUN_WORK) -> Limits:
+    """Return what a network lets its first ranks do; worked out once for each topology, as far as it is asked for."""
+    if ranks > topology.ranks:
+        raise InputError(f"topology {topology.name!r} has {topology.ranks} ranks, fewer than the {ranks} asked for")
+    known = _KNOWN.setdefault(topology, {})
+    if (ranks, work) not in known:
+        known[ranks, work] = Limits(topology, ranks, work)
+    return known[ranks, work]
+
+
+class Limits:
+    """What a network lets its first ranks do, whatever the collective and its size; worked out when asked for.
+
+    Attributes
+    ----------
+    ranks : int
+        How many of its ranks take part; the others act as switches.
+    work : int or None
+        How many links each search for cuts may look at.
+    """
+
+    def __init__(self, topology: Topology, ranks: int, work: int | None) -> None:
+        # A value that kept its key alive would stay in a WeakKeyDictionary for ever.
+        self._topology = ref(topology)
+        self.ranks = ranks
+        self.work = work
+        self._numbers = {node: number for number, node in enumerate((*range(topology.ranks), *topology.switches))}
+        self._answers: dict[Supply, Side | None] = {}
+        self._distances: dict[tuple[int, bool], Floats] = {}
+
+    @property
+    def topology(self) -> Topology:
+        """The network."""
+        topology = self._topology()
+        assert topology is not None
+        return topology
+
+    @cached_property
+    def _ends(self) -> tuple[Indices, Indices]:
+        """The ranks that take part at the tail and the head of every link, -1 for any other node."""
+        links = self.topology.links
+        tail, head = (
+            np.array([_rank(getattr(link, end), self.ranks) for link in links], dtype=np.int64)
+            for end in ("tail", "head")
+        )
+        return tail, head
+
+    # What each rank can do
+
+    @cached_property
+    def ports(self) -> Ports:
+        """Where messages share links: all links of a rank together; those of one medium count once."""
+        tail, head = self._ends
+        heard, telling = self._latencies
+        return Ports(self._at_ranks(head), self._at_ranks(tail), self._at_ranks(head, tail), heard, telling)
+
+    @cached_property
+    def ports_alone(self) -> Ports:
+        """Where one message goes at a time, and alone: the most that any has; one that is spread has several links."""
+        topology, (tail, head) = self.topology, self._ends
+        heard, telling = self._latencies
+        if _takes_one_path(topology):
+            receive, send = np.zeros(self.ranks), np.zeros(self.ranks)
+            for capacity, end in ((receive, head), (send, tail)):
+                np.maximum.at(capacity, end[end >= 0], topology.bandwidth[end >= 0])
+        elif self.ranks <= FEW // 2:
+            pairs = [
+                [topology.route_bandwidth(s, d) if s != d else 0.0 for d in range(self.ranks)]
+                for s in range(self.ranks)
+            ]
+            receive, send = np.max(pairs, axis=0), np.max(pairs, axis=1)
+        else:
+            receive, send = self._at_ranks(head), self._at_ranks(tail)
+        return Ports(receive, send, receive + send, heard, telling)
+
+    def _at_ranks(self, *ends: Indices) -> Floats:
+        """Return the bandwidths of the links that end at each rank, together."""
+        topology = self.topology
+        rank, channel = np.concatenate(ends), np.tile(topology.channel, len(ends))
+        used = np.unique(np.stack([rank, channel], axis=1)[rank >= 0], axis=0)
+        capacity = np.where(topology.fatpipe, np.inf, topology.bandwidth)
+        total = np.bincount(used[:, 0], weights=capacity[used[:, 1]], minlength=self.ranks)
+        return total.astype(np.float64)
+
+    @cached_property
+    def _latencies(self) -> tuple[Floats, Floats]:
+        """A latency that no message to, and from, each rank undercuts: its last link, and any other rank's first."""
+        latency, (tail, head) = self.topology.latency, self._ends
+        found = []
+        for here, there in ((head, tail), (tail, head)):
+            other = latency[there >= 0].min(initial=np.inf)
+            least = np.full(self.ranks, np.inf)
+            ours = here >= 0
+            np.minimum.at(least, here[ours], latency[ours] + np.where(there[ours] >= 0, 0.0, other))
+            found.append(least)
+        return found[0], found[1]
+
+    @cached_property
+    def least_latency(self) -> float:
+        """A latency that no message undercuts."""
+        return float(self._latencies[0].min())
+
+    # Who is far from whom
+
+    def far_apart(self, demand: Demand) -> list[tuple[int, int, float]]:
+        """Return pairs (rank, one that must hear of it, least latency between them) that are far apart.
+
+        With few ranks the farthest for each rank; else a few pairs, found by going to the farthest rank and back.
+        """
+        if self.ranks <= FEW:
+            rows = ((src, demand.hearing(src)) for src in range(self.ranks))
+            return [self._farthest(src, row, reverse=False) for src, row in rows if row.any()]
+        src = next((src for src in range(self.ranks) if demand.hearing(src).any()), None)
+        found = []
+        for _ in range(2):
+            if src is None or not (row := demand.hearing(src)).any():
+                break
+            found.append(self._farthest(src, row, reverse=False))
+            dst = found[-1][1]
+            column = np.array([demand.hearing(other)[dst] for other in range(self.ranks)])
+            found.append(self._farthest(dst, column, reverse=True))
+            src = found[-1][0]
+        return found
+
+    def _farthest(self, rank: int, others: Bools, *, reverse: bool) -> tuple[int, int, float]:
+        if (rank, reverse) not in self._distances:
+            latency = self.topology.latency.tolist()
+            self._distances[rank, reverse] = np.array(self._way([rank], latency, reverse)[: self.ranks])
+        away = np.where(others, self._distances[rank, reverse], -1.0)
+        other = int(np.argmax(away))
+        return (other, rank, float(away[other])) if reverse else (rank, other, float(away[other]))
+
+    @cached_property
+    def _steps(self) -> dict[bool, list[list[tuple[int, int]]]]:
+        """The links that leave each node, and those that enter it: their numbers, and the nodes at their other ends."""
+        numbers = self._numbers
+        found: dict[bool, list[list[tuple[int, int]]]] = {way: [[] for _ in numbers] for way in (False, True)}
+        for number, link in enumerate(self.topology.links):
+            tail, head = numbers[link.tail], numbers[link.head]
+            found[False][tail].append((number, head))
+            found[True][head].append((number, tail))
+        return found
+
+    def _way(
+        self, sources: Iterable[int], length: Sequence[float], reverse: bool = False, until: Bools | None = None
+    ) -> list[float]:
+        """Return the length of the shortest way from any source to every node (E. W. Dijkstra, 1959).
+
+        It stops at the first rank of `until`, whose distance is then the last of the list.
+        """
+        steps = self._steps[reverse]
+        away = [math.inf] * len(steps)
+        for source in sources:
+            away[source] = 0.0
+        heap = [(0.0, source) for source in sources]
+        while heap:
+            far, node = heapq.heappop(heap)
+            if far > away[node]:
+                continue
+            if until is not None and node < self.ranks and until[node]:
+                return [far]
+            for number, other in steps[node]:
+                reached = far + length[number]
+                if reached < away[other]:
+                    away[other] = reached
+                    heapq.heappush(heap, (reached, other))
+        return away
+
+    # Cuts
+
+    def tightest(self, question: Supply) -> Side | None:
+        """Return the tightest cut for data that some ranks must get; None if nothing must cross one."""
+        if question not in self._answers:
+            topology = self.topology
+            cut = tightest_cut(topology, question.weights, question.targets, reverse=question.reverse, work=self.work)
+            self._answers[question] = self._side(cut)
+        return self._answers[question]
+
+    def _side(self, cut: Cut) -> Side | None:
+        topology = self.topology
+        mask = np.array([rank in cut.inside for rank in range(self.ranks)], dtype=bool)
+        if mask.all() or not mask.any():
+            return None
+        leaving, entering = (crossing_links(topology, cut.inside, reverse=reverse) for reverse in (False, True))
+        inner, outer = np.flatnonzero(mask).tolist(), np.flatnonzero(~mask).tolist()
+        latency = topology.latency.tolist()
+        out, into, both = (channel_capacity(topology, links) for links in (leaving, entering, [*leaving, *entering]))
+        return Side(
+            cut,
+            mask,
+            (out, into, both),
+            out=_figure(out),
+            into=_figure(into),
+            both=_figure(both),
+            latency_out=self._way(inner, latency, until=~mask)[-1],
+            latency_into=self._way(outer, latency, until=mask)[-1],
+        )
+
+    @cached_property
+    def sides(self) -> list[Side]:
+        """Cuts to try whatever the collective is: around groups, clusters, halves, and with few ranks each alone."""
+        budget = None if self.work is None else Budget(self.work)
+        ways = (False,) if is_symmetric(self.topology) else (False, True)
+        found: list[Side] = []
+        seen: set[bytes] = set()
+        for mask in self._sets_to_try():
+            small = mask if 2 * mask.sum() <= self.ranks else ~mask
+            if small.tobytes() in seen or not small.any() or (~small).tobytes() in seen:
+                continue
+            seen.add(small.tobytes())
+            for reverse in ways:
+                inner, outer = np.flatnonzero(small).tolist(), np.flatnonzero(~small).tolist()
+                cut = smallest_cut(self.topology, inner, outer, reverse=reverse, budget=budget)
+                if cut is None:
+                    return found
+                side = self._side(cut)
+                if side is not None:
+                    found.append(side)
+        return found
+
+    def _sets_to_try(self) -> Iterator[Bools]:
+        for parts in self._groupings:
+            yield from parts
+        rank = np.arange(self.ranks)
+        for period in range(2, self.ranks + 1):
+            if self.ranks % period == 0 or period == self.ranks:
+                yield rank % period < period // 2
+        order = np.argsort(np.array(self._way([0], [1.0] * len(self.topology.links))[: self.ranks]), kind="stable")
+        yield np.isin(rank, order[: self.ranks // 2])
+        if self.ranks <= FEW:
+            yield from np.eye(self.ranks, dtype=bool)
+
+    @cached_property
+    def _groupings(self) -> list[list[Bools]]:
+        """Ways to divide the ranks into sets: the network's groups, and what hangs together by its faster links."""
+        found = [[[rank for rank in group if rank < self.ranks] for group in self.topology.groups]]
+        speeds = sorted({math.inf if link.fatpipe else link.bandwidth for link in self.topology.links})
+        found += [self._clusters(speed) for speed in speeds[:-1][:8]]
+        groupings: list[list[Bools]] = []
+        for parts in found:
+            masks = [np.isin(np.arange(self.ranks), part) for part in parts if part]
+            if 1 < len(masks) <= min(FEW, self.ranks - 1):
+                groupings.append(masks)
+        return groupings
+
+    def _clusters(self, speed: float) -> list[list[int]]:
+        """Return the ranks that are joined by links faster than `speed`."""
+        above = list(range(len(self._numbers)))
+
+        def top(node: int) -> int:
+            while above[node] != node:
+                above[node] = node = above[above[node]]
+            return node
+
+        for link in self.topology.links:
+            if link.fatpipe or link.bandwidth > speed:
+                above[top(self._numbers[link.tail])] = top(self._numbers[link.head])
+        clusters: dict[int, list[int]] = {}
+        for rank in range(self.ranks):
+            clusters.setdefault(top(rank), []).append(rank)
+        return list(clusters.values())
+
+    @cached_property
+    def partitions(self) -> list[Partition]:
+        """Ways to divide the ranks, every rank alone among them, with what the links between the parts carry."""
+        around = {side.mask.tobytes(): side.cut.inside for side in self.sides}
+        found = []
+        for parts in [*self._groupings, list(np.eye(self.ranks, dtype=bool)) if self.ranks <= 4096 else []]:
+            insides: list[Iterable[Node]] = []
+            for part in parts:
+                own = around.get(part.tobytes())
+                insides.append(np.flatnonzero(part).tolist() if own is None else own)
+            for reverse in (False, True):
+                links = sorted(
+                    {i for inside in insides for i in crossing_links(self.topology, inside, reverse=reverse)}
+                )
+                capacity = channel_capacity(self.topology, links)
+                if parts and capacity is not None:
+                    found.append(Partition(parts, links, capacity, float(capacity), self.least_latency))
+        return found
+
+    # Distances
+
+    @cached_property
+    def metrics(self) -> list[tuple[Metric, str]]:
+        """Distances over links of length 1, and over links as long as they are slow; none with many ranks or media."""
+        links = self.topology.links
+        if self.ranks > FEW or any(link.fatpipe or link.medium is not None for link in links):
+            return []
+        speed = [link.bandwidth for link in links]
+        found = [(self._metric([1.0] * len(links), math.fsum(speed)), "their links")]
+        if len(set(speed)) > 1:
+            found.append((self._metric([1 / each for each in speed], float(len(links))), "their links, slow ones most"))
+        return found
+
+    def _metric(self, length: list[float], capacity: float) -> Metric:
+        distance = [self._way([rank], length)[: self.ranks] for rank in range(self.ranks)]
+        return Metric(np.array(distance), capacity)
+
+
+_KNOWN: WeakKeyDictionary[Topology, dict[tuple[int, int | None], Limits]] = WeakKeyDictionary()
+
+
+def _takes_one_path(topology: Topology) -> bool:
+    """Return whether no message is spread over several paths, as far as can be seen without asking for all of them."""
+    find = topology._find
+    return find is first_shortest or (isinstance(find, partial) and find.func is along_nodes)
+
+
+def _figure(capacity: Fraction | None) -> float:
+    return math.inf if capacity is None else float(capacity)
+
+
+def _rank(node: object, ranks: int) -> int:
+    """Return the number of a rank that takes part, -1 for any other node."""
+    return int(node) if isinstance(node, numbers.Integral) and int(node) in range(ranks) else -1
+
+
+def crossing_in_words(inside: Bools, size: str, capacity: float, leaves: bool | None) -> str:
+    """Return in words what must cross a cut; named by the smaller side."""
+    smaller = bool(2 * inside.sum() <= len(inside))
+    who = name_ranks(np.flatnonzero(inside if smaller else ~inside).tolist())
+    rate = format_bandwidth(capacity)
+    if leaves is None:
+        return f"{size} must enter and leave {who} over {rate} that both directions share"
+    return f"{size} must {'leave' if leaves == smaller else 'enter'} {who} over {rate}"
+
+
+def exchange_in_words(partition: Partition, ranks: int, size: str) -> str:
+    """Return in words what the parts of a partition must send each other."""
+    number = len(partition.parts)
+    who = "all ranks" if number == ranks else f"{number} groups of ranks"
+    return f"{who} must send each other {size} over {format_bandwidth(partition.capacity)} in all"
+
+
+def name_ranks(ranks: Sequence[int], most: int = 4) -> str:
+    """Return ranks in words, neighbours as ranges.
+
+    Examples
+    --------
+    >>> name_ranks([3]), name_ranks([0, 1, 2, 3, 8, 9]), name_ranks(range(0, 64, 2))
+    ('rank 3', 'ranks 0-3, 8, 9', 'ranks 0, 2, 4, 6, ... (32 ranks)')
+    """
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], rank]
+        else:
+            runs.append([rank])
+    words: list[str] = []
+    for run in runs:
+        words += [str(r) for r in run] if run[-1] - run[0] < 2 else [f"{run[0]}-{run[-1]}"]
+    if len(words) > most + 2:
+        words = [*words[:most], f"... ({len(ranks)} ranks)"]
+    return f"rank{'s' * (len(ranks) != 1)} {', '.join(words)}"
