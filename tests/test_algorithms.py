@@ -148,7 +148,8 @@ def test_an_algorithm_keeps_its_promise_and_its_stated_figures(case):
     assert schedule.steps == row.steps(ranks, nbytes, **options)
     if row.wire is not None:
         assert payload.sum() == pytest.approx(row.wire(ranks, nbytes, **options), rel=1e-12, abs=1e-6)
-        assert sent.max(initial=0) == pytest.approx(row.sent(ranks, nbytes, **options), rel=1e-12, abs=1e-6)
+        stated = row.sent(ranks, nbytes, **options)
+        assert math.isnan(stated) or sent.max(initial=0) == pytest.approx(stated, rel=1e-12, abs=1e-6)
     if row.time is not None:
         # Nothing, less and more than beta.
         for gamma in (0.0, 0.05e-9, 0.3e-9) if ranks < LARGE else (0.3e-9,):

@@ -274,7 +274,7 @@ def test_any_reduce_scatter_with_any_all_gather(pair, ranks):
             cs.make_schedule("all_reduce", "reduce_scatter_all_gather", ranks, **options)
 
 
-def test_times_of_halves_add_up_but_where_ranks_end_apart_and_messages_then_meet():
+def test_figures_of_halves_add_up_but_where_ranks_end_apart_and_messages_then_meet():
     form = get_algorithm("all_reduce", "reduce_scatter_all_gather").time
 
     def unknown(ranks):

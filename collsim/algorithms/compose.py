@@ -227,11 +227,12 @@ class Part(NamedTuple):
     groups: int = 1
 
 
-# Where ranks end one part at different times, a part in which messages meet at a port begins before it has ended.
+# Where ranks end one part at different times, a part in which messages meet at a port begins before it has ended; and
+# whoever sends most in the one need not be who sends most in the other.
 _MEETS_AT_A_PORT = ("direct", "gather_broadcast")
 
 
-def _overlap(first: Part, second: Part) -> bool:
+def _uneven(first: Part, second: Part) -> bool:
     folded = first.name == "recursive_halving" and first.ranks & (first.ranks - 1) != 0
     return (folded or first.name == "butterfly") and second.name in _MEETS_AT_A_PORT
 
@@ -268,12 +269,12 @@ class Composed(Formula):
         gamma: float = 0.0,
         **options: Any,
     ) -> float:
-        """Evaluate, as `Formula` does; not a number where a part has no closed form, or times do not add up."""
+        """Evaluate, as `Formula` does; not a number where a part has no closed form, or figures do not add up."""
         from collsim.catalog import get_algorithm
 
         total: float = 0
         parts = tuple(self.parts(ranks, nbytes, **options)) if ranks > 1 else ()
-        if self.figure == "time" and any(_overlap(*pair) for pair in itertools.pairwise(parts)):
+        if self.figure in ("time", "sent") and any(_uneven(*pair) for pair in itertools.pairwise(parts)):
             return math.nan
         for part in parts:
             row = get_algorithm(part.collective, part.name)
