@@ -6,6 +6,7 @@ the effect and one without it, so the effects of a model and the time without an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ from collsim.errors import InputError, unknown
 from collsim.models import MODELS, AlphaBeta, Fifo, LogGP, MaxMin, Model
 from collsim.results import Result
 from collsim.schedule import Schedule
-from collsim.simulation import simulate
+from collsim.simulation import check_parameters, simulate
 from collsim.topology import Link, Topology, node_name
 from collsim.units import Quantity, format_size, format_time
 
@@ -31,8 +32,15 @@ EFFECTS: dict[str, str] = {
     "eager": "senders that go on before their receivers are there",
 }
 
+# Who meets whom, as each model knows it; one of them stands against the other when two models are compared.
+_MEETING = ("ports", "sharing", "queueing")
+
+_SETTINGS = ("gamma", "ordering", "engine", "itemsize", "offsets", "header_bytes")
+
 # Models whose times differ by less than this part are said to agree.
 _AGREE = 0.01
+# Two simulations whose times differ by less than this part differ in the order of additions only.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -56,12 +64,6 @@ class Comparison:
     result: Result
     alone: float
     effects: dict[str, float]
-
-    @property
-    def main_effect(self) -> str | None:
-        """The effect that changes the time most; None if none changes it."""
-        name = max(self.effects, key=lambda effect: abs(self.effects[effect]), default=None)
-        return name if name is not None and self.effects[name] else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures of the run, as ``collsim run --json`` names them, with ``alone_s`` and ``effects_s``."""
@@ -123,9 +125,18 @@ def compare(
     maxmin sharing 0.03
     fifo store-and-forward 0.01 queueing 0.03
     """
-    names = [algorithm] if isinstance(algorithm, str) else list(algorithm)
+    if not isinstance(topology, Topology):
+        raise InputError(f"models are compared on a Topology, as load_topology returns it, got {topology!r}")
+    for setting in settings:
+        if setting not in _SETTINGS:
+            raise unknown("setting of compare:", setting, _SETTINGS)
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"options must be a mapping such as {{'root': 1}}, got {options!r}")
+    names = _several(algorithm)
+    if not names:
+        raise InputError("no algorithm to compare: give one or several names")
     chosen = _models(models)
-    given = dict(parameters or {})
+    given = check_parameters(parameters)
     for name in given:
         if not any(name in MODELS[model].parsers for model in chosen):
             raise unknown(f"parameter of {', '.join(chosen)}:", name, {p for m in chosen for p in MODELS[m].parsers})
@@ -139,29 +150,62 @@ def compare(
 
 
 def verdict(found: Iterable[Comparison]) -> str:
-    """Return in a sentence or two how far the models disagree about one algorithm, and why."""
+    """Return in a sentence or two how far the models disagree about one algorithm, and why.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to say something about.
+    """
     rows = sorted(found, key=lambda one: one.result.time)
+    if not rows:
+        raise InputError("no comparison to give a verdict on: it must have at least one model")
     first, last = rows[0], rows[-1]
     name = first.algorithm
-    if len(rows) == 1 or last.result.time <= first.result.time * (1 + _AGREE):
+    if len(rows) == 1:
+        return f"{name}: {first.result.model} is the only model."
+    if last.result.time <= first.result.time * (1 + _AGREE):
         return f"{name}: the models agree within {100 * _AGREE:.0f} %."
-    ratio = last.result.time / first.result.time if first.result.time else float("inf")
-    words = f"{name}: {last.result.model} takes {ratio:.3g} times as long as {first.result.model}"
-    cause = last.main_effect
-    if cause is not None and last.effects[cause] > 0:
+    if first.result.time > 0:
+        words = f"{name}: {last.result.model} takes {last.result.time / first.result.time:.3g} times as long as "
+        words += first.result.model
+    else:
+        words = f"{name}: {last.result.model} takes {format_time(last.result.time)}, {first.result.model} no time"
+    cause = _cause(first, last)
+    if cause is None:
+        words += f", for without any effect they take {format_time(last.alone)} and {format_time(first.alone)} already"
+    elif last.effects.get(cause, 0.0) > 0:
         part = last.effects[cause] / last.result.time
         words += (
             f", for {format_time(last.effects[cause])} of its {format_time(last.result.time)} ({100 * part:.0f} %) are "
             f"{cause}: {EFFECTS[cause]}"
         )
+    else:
+        words += f", which saves {format_time(-first.effects[cause])} by {cause}: {EFFECTS[cause]}"
     words += "."
     if cause in ("sharing", "queueing"):
         words += f" {busiest_link(last.result)}"
     return words
 
 
+def _cause(first: Comparison, last: Comparison) -> str | None:
+    """Return the effect that makes most of the difference between the fastest model and the slowest.
+
+    What both have alike makes none. None if they differ most where there is no effect at all: in links with other
+    figures (a calibration).
+    """
+    meeting = sum(first.effects.get(effect, 0.0) for effect in _MEETING)
+    parts: dict[str | None, float] = {None: last.alone - first.alone}
+    for effect in dict.fromkeys([*last.effects, *first.effects]):
+        if effect not in _MEETING:
+            parts[effect] = last.effects.get(effect, 0.0) - first.effects.get(effect, 0.0)
+        elif effect in last.effects:
+            parts[effect] = last.effects[effect] - meeting
+    return max(parts, key=lambda effect: parts[effect])
+
+
 def busiest_link(result: Result) -> str:
-    """Return in words which link has most to do in a run, and how many messages of one step cross it at most.
+    """Return in words at which link messages of one step meet most, or if none do, which has most to carry.
 
     Raises
     ------
@@ -172,39 +216,49 @@ def busiest_link(result: Result) -> str:
     schedule = result.schedule
     if topology is None or not schedule.transfers.any():
         raise InputError("there is no link: the run has no topology, or no messages")
-    load = np.zeros(len(topology.links))
-    crossing: dict[tuple[int, int], int] = {}
+    carried: dict[tuple[int, int], float] = {}  # step and channel: bytes
+    crossing: dict[tuple[int, int], int] = {}  # and messages
     rows = np.flatnonzero(schedule.transfers & (np.diff(schedule.message, prepend=-1) != 0))
-    sent = np.bincount(schedule.message, weights=result.payload)
+    sent = np.bincount(schedule.message, weights=result.payload) + result.header_bytes
     for row in rows.tolist():
+        met: set[tuple[int, int]] = set()
         for share, links in topology.routes(int(schedule.src[row]), int(schedule.dst[row])):
             for link in links:
                 if not topology.links[link].fatpipe:
-                    load[link] += share * sent[schedule.message[row]]
                     key = int(schedule.step[row]), int(topology.channel[link])
-                    crossing[key] = crossing.get(key, 0) + 1
-    # What links of one medium carry counts together.
-    busy = np.bincount(topology.channel, weights=load, minlength=len(load)) / topology.bandwidth
+                    carried[key] = carried.get(key, 0.0) + share * sent[schedule.message[row]]
+                    met.add(key)
+        for key in met:  # one message, however often or in how many parts it comes by
+            crossing[key] = crossing.get(key, 0) + 1
+    shared = [key for key in carried if crossing[key] > 1] or list(carried)
+    busy = np.zeros(len(topology.links))
+    for step, channel in sorted(shared):
+        busy[channel] += carried[step, channel] / topology.bandwidth[channel]
     link = int(np.argmax(busy))
-    most = max((count for (_, channel), count in crossing.items() if channel == link), default=0)
+    most = max(crossing.get((step, link), 0) for step in range(schedule.steps))
+    total = sum(nbytes for (_, channel), nbytes in sorted(carried.items()) if channel == link)
     ends = topology.links[link]
     return (
-        f"The busiest link, from {node_name(ends.tail)} to {node_name(ends.head)}, carries "
-        f"{format_size(float(busy[link] * topology.bandwidth[link]))}, up to {most} message{'s' * (most != 1)} a step, "
-        f"and needs {format_time(float(busy[link]))} for that alone."
+        f"The {'most shared' if most > 1 else 'busiest'} link, from {node_name(ends.tail)} to {node_name(ends.head)}, "
+        f"carries {format_size(total)}, up to {most} message{'s' * (most != 1)} a step, and needs "
+        f"{format_time(total / ends.bandwidth)} for that alone."
     )
 
 
 def _models(models: str | Iterable[str]) -> list[str]:
     if models == "all":
         return list(MODELS)
-    names = [models] if isinstance(models, str) else list(models)
+    names = _several(models)
     for name in names:
         if name not in MODELS:
             raise unknown("model", name, ["all", *MODELS])
     if not names:
         raise InputError("no model to compare: give one or several names, or 'all'")
     return names
+
+
+def _several(names: Any) -> list[Any]:
+    return list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
 
 
 class _Runs:
@@ -228,7 +282,7 @@ class _Runs:
         before = alone
         for effect, without in _without(model).items():
             after = result.time if without is None else self._run(without).time
-            effects[effect] = after - before
+            effects[effect] = 0.0 if math.isclose(after, before, rel_tol=_ROUNDING) else after - before
             before = after
         return Comparison(self.schedule.algorithm, result, alone, effects)
 
@@ -257,8 +311,9 @@ def _without(model: Model) -> dict[str, Model | None]:
     if isinstance(model, AlphaBeta):
         return {"ports": None}
     if isinstance(model, LogGP):
+        # Without overheads it is alpha-beta, but its ends do not wait for each other and the first byte is free.
         bare = replace(model, o=0.0, g=0.0, O=0.0)
-        return {"ports": replace(bare, S=0), "eager": bare, "overhead": None}
+        return {"ports": AlphaBeta(topology=model.topology), "eager": bare, "overhead": None}
     if isinstance(model, MaxMin):
         return {"sharing": None}
     if isinstance(model, Fifo):

@@ -152,11 +152,12 @@ def _layers(ranks: int, near: Neighbours) -> list[list[Node]]:
 
 
 def _ports(topology: Topology, near: Neighbours) -> dict[Node, int]:
-    """Return the switches that are the only way to one rank, and to no other, and that rank."""
+    """Return the switches of `limit_injection`, each the only way to one rank, and that rank."""
     found: dict[Node, int] = {}
     for rank in range(topology.ranks):
         others = list(near[rank])
-        if len(others) == 1 and others[0] in set(topology.switches):
+        # By their name: a router with one rank, as in a small dragonfly, is more than that.
+        if len(others) == 1 and re.fullmatch(r"port \d+", str(others[0])):
             around = near[others[0]]
             if len(around) > 1 and sum(isinstance(node, int) for node in around) == 1:
                 found[others[0]] = rank
@@ -425,7 +426,9 @@ def _groups_in_a_circle(topology: Topology, near: Neighbours, switches: Sequence
         slots.append(slot + (len(hosts[node]) - 1) / 2)
         slot += len(hosts[node])
     total = slot + _GAP * len(hosts[order[0]])
-    radius = max(2.0, total / (2 * math.pi))
+    # Ranks are 1 apart on their circle, and switches not less than that on theirs.
+    spread = total / (2 * math.pi)
+    radius = max(2.0, spread, 0.9 + 1.2 * spread / max(1, min(map(len, hosts.values()))))
     found: dict[Node, Position] = {}
     for node, place in zip(order, slots, strict=True):
         turn = 2 * math.pi * place / total

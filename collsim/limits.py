@@ -10,7 +10,7 @@ import math
 import numbers
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 from weakref import WeakKeyDictionary, ref
 
@@ -21,8 +21,7 @@ from collsim.cuts import Budget, Cut, channel_capacity, crossing_links, is_symme
 from collsim.demands import Demand, Supply
 from collsim.errors import InputError
 from collsim.schedule import Floats
-from collsim.topology import Node, Topology, first_shortest
-from collsim.topology import _along as along_nodes
+from collsim.topology import Node, Topology
 from collsim.units import format_bandwidth
 
 # What a run may spend on looking for tight cuts: links looked at, for each question. About a quarter of a second.
@@ -137,7 +136,7 @@ class Limits:
         """Where one message goes at a time, and alone: the most that any has; one that is spread has several links."""
         topology, (tail, head) = self.topology, self._ends
         heard, telling = self._latencies
-        if _takes_one_path(topology):
+        if topology.takes_one_path:
             receive, send = np.zeros(self.ranks), np.zeros(self.ranks)
             for capacity, end in ((receive, head), (send, tail)):
                 np.maximum.at(capacity, end[end >= 0], topology.bandwidth[end >= 0])
@@ -377,12 +376,6 @@ class Limits:
 
 
 _KNOWN: WeakKeyDictionary[Topology, dict[tuple[int, int | None], Limits]] = WeakKeyDictionary()
-
-
-def _takes_one_path(topology: Topology) -> bool:
-    """Return whether no message is spread over several paths, as far as can be seen without asking for all of them."""
-    find = topology._find
-    return find is first_shortest or (isinstance(find, partial) and find.func is along_nodes)
 
 
 def _figure(capacity: Fraction | None) -> float:

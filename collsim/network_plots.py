@@ -154,12 +154,18 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _links_in_words(topology: Topology) -> str:
+    wires = shared_media(topology)
     there: dict[tuple[Node, Node], int] = {}
     for link in topology.links:
-        there[link.tail, link.head] = there.get((link.tail, link.head), 0) + 1
-    if all(there.get((head, tail)) == count for (tail, head), count in there.items()):
-        return _counted(len(topology.links) // 2, "cable")
-    return _counted(len(topology.links), "link")
+        if link.medium not in wires:
+            there[link.tail, link.head] = there.get((link.tail, link.head), 0) + 1
+    number, words = sum(there.values()), []
+    if number or not wires:
+        both_ways = all(there.get((head, tail)) == count for (tail, head), count in there.items())
+        words.append(_counted(number // 2, "cable") if both_ways else _counted(number, "link"))
+    if wires:
+        words.append(f"{len(wires)} shared {'medium' if len(wires) == 1 else 'media'}")
+    return ", ".join(words)
 
 
 Kind = tuple[float, float, bool, bool]
@@ -470,7 +476,8 @@ class _Picture:
         size = min(_FONT_SIZE - 1.5, points * 2.6 / max(2.0, len(text)) * 1.05)
         within = isinstance(node, int) or (size >= 6 and not isinstance(node, Wire))
         below = y < 0 and self.bottom < y < self.bottom + 1  # the lowest row, if it is not the ranks'
-        place = y if within else y - 1.3 * self.node if below else y + 1.3 * self.node
+        above = 0.22 if isinstance(node, Wire) else 1.3 * self.node
+        place = y if within else y - above if below else y + above
         axes.text(
             x,
             place,

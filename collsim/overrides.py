@@ -106,6 +106,8 @@ def apply_overrides(topology: Topology, overrides: Overrides) -> Topology:
 def _apply(topology: Topology, pairs: Sequence[tuple[Any, Any]]) -> Topology:
     if not isinstance(topology, Topology):
         raise InputError(f"what is overridden must be a Topology, got {type(topology).__name__}")
+    if not pairs:
+        return topology
     links = list(topology.links)
     for where, values in pairs:
         if not isinstance(values, Mapping) or not values:

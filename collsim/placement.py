@@ -112,22 +112,23 @@ def _order(topology: Topology, how: Any) -> tuple[list[int], str]:
         return _listed(topology, how), ",".join(map(str, how))
     text = how.strip()
     if text[:1].isdigit():
-        return _listed(topology, _numbers(text)), text
+        return _listed(topology, _numbers(topology, text)), text
     name, colon, argument = text.partition(":")
     key = name.strip().lower().replace("_", "-")
     if key not in PLACEMENTS:
-        raise unknown("placement", name, [*PLACEMENTS, "0,4,1,5"])
+        raise unknown("placement", name, [*PLACEMENTS, "the places of the ranks, such as 0,4,1,5"])
     return PLACEMENTS[key].order(topology, argument if colon else None), key + colon + argument
 
 
-def _numbers(text: str) -> list[str | int]:
+def _numbers(topology: Topology, text: str) -> list[str | int]:
     found: list[str | int] = []
     for part in text.split(","):
         first, dash, last = (end.strip() for end in part.partition("-"))
         if dash and first.isdecimal() and last.isdecimal():
             if int(last) < int(first):
                 raise InputError(f"a range of places must go upwards, such as 0-3, got {part!r}")
-            found += range(int(first), int(last) + 1)
+            # A last place that does not exist is refused later; it need not come with all those before it.
+            found += range(int(first), min(int(last), max(int(first), topology.ranks)) + 1)
         else:
             found.append(part.strip())
     return found
@@ -140,8 +141,8 @@ def _listed(topology: Topology, places: Any) -> list[int]:
         if number >= topology.ranks:
             raise InputError(f"place {number} does not exist: topology {topology.name!r} has 0-{topology.ranks - 1}")
         found.append(number)
-    twice = next((spot for i, spot in enumerate(found) if spot in found[:i]), None)
-    if twice is not None:
+    if len(set(found)) < len(found):
+        twice = next(spot for i, spot in enumerate(found) if spot in found[:i])
         raise InputError(f"place {twice} is given to two ranks; every rank needs its own")
     return found
 

@@ -26,6 +26,7 @@ Check = Callable[["_Moves", Array, Array], None]
 # Rows are moved in blocks of about this size, so that a step that sends a large vector to many ranks
 # needs no copy of it for each.
 _BLOCK_BYTES = 1 << 24
+_COPY = int(Op.COPY)  # looked up in every step
 
 
 def verify(schedule: Schedule) -> None:
@@ -100,7 +101,8 @@ def verify(schedule: Schedule) -> None:
     for rank in range(ranks):
         promised = collective.after(ranks, chunks, rank)
         held = collective.outputs(ranks, chunks, rank)
-        once, more = (_unpack(plane, most) for plane in np.split(state[rank, held], 2, axis=1))
+        planes = state[rank, held]
+        once, more = _unpack(planes[:, :words], most), _unpack(planes[:, words:], most)
         promised_by_number = promised
         if not everyone:
             place, who = np.nonzero(promised)
@@ -193,12 +195,16 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
     sizes = collective.cut(ranks, chunks, vectors.shape[1])
     # Every chunk gets a row as wide as the longest; what a shorter one does not fill is never read back.
     state = np.zeros((ranks, chunks, int(sizes.max(initial=0))), dtype=vectors.dtype)
-    # Most collectives have one order of chunks for all ranks: then its runs are worked out once.
-    in_order = list(_runs(np.arange(chunks), sizes))
+    # Most collectives have one order of chunks for all ranks: then all are copied at once.
+    if collective.inputs is whole_row:
+        for columns, first, last in _runs(sizes):
+            state[:, first:last, : sizes[first]] = vectors[:, columns].reshape(ranks, last - first, -1)
     for rank in range(ranks):
         inputs = collective.inputs(ranks, chunks, rank)
-        for columns, part in in_order if collective.inputs is whole_row else _runs(inputs, sizes):
-            state[rank, part, : sizes[part[0]]] = vectors[rank, columns].reshape(len(part), -1)
+        if collective.inputs is not whole_row:
+            for columns, first, last in _runs(sizes[inputs]):
+                part = inputs[first:last]
+                state[rank, part, : sizes[part[0]]] = vectors[rank, columns].reshape(len(part), -1)
         # Only what was written: places that stay untouched then never take memory (all_to_all has K^2 chunks).
         state[rank, inputs[~collective.before(ranks, chunks, rank)[inputs]]] = 0
     replay(schedule, state, REDUCTIONS[op])
@@ -214,19 +220,26 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
             for terms in np.unique(contributors[contributors > 1]).tolist():
                 averaged = outputs[contributors == terms]
                 state[rank, averaged] = _divide(state[rank, averaged], terms)
-        for columns, part in in_order if collective.outputs is whole_row else _runs(outputs, sizes):
-            result[rank, columns] = state[rank, part, : sizes[part[0]]].ravel()
+        if collective.outputs is not whole_row:
+            for columns, first, last in _runs(sizes[outputs]):
+                part = outputs[first:last]
+                result[rank, columns] = state[rank, part, : sizes[part[0]]].ravel()
+    if collective.outputs is whole_row:
+        for columns, first, last in _runs(sizes):
+            # Reshaped on this side, where it is a view: no copy of all vectors is made.
+            result[:, columns].reshape(ranks, last - first, -1)[:] = state[:, first:last, : sizes[first]]
     return result
 
 
-def _runs(chunks: Array, sizes: Array) -> Iterator[tuple[slice, Array]]:
-    """Yield the parts of a vector made of `chunks` that have one size: their columns, and the chunks."""
-    lengths = sizes[chunks]
+def _runs(lengths: Array) -> Iterator[tuple[slice, int, int]]:
+    """Yield the runs of pieces of one length, not 0, in a vector: their columns, the first, and the one behind."""
+    if not len(lengths):
+        return
     edges = np.concatenate([[0], np.cumsum(lengths)])
-    bounds = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1))
-    for begin, end in itertools.pairwise(bounds.tolist()):
+    bounds = [0, *(np.flatnonzero(lengths[1:] != lengths[:-1]) + 1).tolist(), len(lengths)]
+    for begin, end in itertools.pairwise(bounds):
         if lengths[begin]:
-            yield slice(int(edges[begin]), int(edges[end])), chunks[begin:end]
+            yield slice(int(edges[begin]), int(edges[end])), begin, end
 
 
 REDUCTIONS: dict[str, Combine] = {
@@ -332,19 +345,21 @@ def _replay_step(
 ) -> None:
     """Apply the moves of one step; `written`, all False, and `last_writer` are scratch, one entry a place."""
     count = schedule.count[rows]
-    row = np.repeat(rows, count)
-    neighbour = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    row, chunk = rows, schedule.chunk[rows]
+    if count.max() > 1:
+        row = np.repeat(rows, count)
+        chunk = schedule.chunk[row] + np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
     moves = _Moves(
         int(schedule.step[rows[0]]),
         schedule.src[row].astype(np.int64),
         schedule.dst[row].astype(np.int64),
-        schedule.chunk[row] + neighbour,
-        schedule.op[row] == Op.COPY,
+        chunk.astype(np.int64),
+        schedule.op[row] == _COPY,
     )
     place = moves.dst * schedule.chunks + moves.chunk
     everything = np.arange(len(row))
     last_writer[place] = everything
-    contested = not np.array_equal(last_writer[place], everything)
+    contested = bool((last_writer[place] != everything).any())
     if contested and check is not None:
         _refuse_races(schedule, row, place, moves.is_copy)
 
@@ -359,15 +374,17 @@ def _replay_step(
         now = everything if turn is None else np.flatnonzero(turn == current)
         for begin in range(0, len(now), block):
             some = now[begin : begin + block]
-            part = moves[some]
+            part = moves if len(some) == len(row) else moves[some]
             payload = state[part.src, part.chunk] if snapshot is None else snapshot[some]
+            here = None
             if check is not None:
-                check(part, payload, state[part.dst, part.chunk])
+                here = state[part.dst, part.chunk]
+                check(part, payload, here)
             copies = part.is_copy
             if copies.all():
                 state[part.dst, part.chunk] = payload
             elif not copies.any():
-                state[part.dst, part.chunk] = combine(state[part.dst, part.chunk], payload)
+                state[part.dst, part.chunk] = combine(state[part.dst, part.chunk] if here is None else here, payload)
             else:
                 put, add = part[copies], part[~copies]
                 state[put.dst, put.chunk] = payload[copies]

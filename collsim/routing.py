@@ -163,9 +163,10 @@ def least_latency(topology: Topology) -> Topology:
 def d_mod_k(topology: Topology) -> Topology:
     """Route over a path with the fewest links that the destination chooses: its digits pick the ports on the way.
 
-    Where a message has c equal ways on, it takes the one numbered d % c, and goes on with d // c: on a fat tree the
-    digits of the destination, one a level, so that all messages to a rank come down one path, and the paths of
-    different ranks are spread over all links.
+    Where a message has c equal ways on, to w nodes, it takes the one numbered d % c, and goes on with d // w: on a fat
+    tree the digits of the destination, one a level, so that all messages to a rank come down one path, and the paths of
+    different ranks are spread over all links. Of parallel cables down it takes the one with the number of that by which
+    it came up. These are the routes that `fat_tree` has by itself.
 
     Notes
     -----
@@ -304,14 +305,32 @@ def _least_latency(topology: Topology, src: int, dst: int) -> tuple[Route, ...]:
 
 
 def _d_mod_k(topology: Topology, src: int, dst: int) -> tuple[Route, ...]:
+    length = len(first_shortest(topology, src, dst)[0].links)
     digits = dst
+    taken: list[tuple[int, int]] = []  # at each step the number of the way, and of how many
+    links: list[int] = []
+    node: Node = src
+    for step in range(length):
+        ways, nodes = _first_of_each(topology, topology.shortest_next(node, dst))
+        number, mirrored = digits % len(ways), length - 1 - step
+        if nodes == 1 and mirrored < step and taken[mirrored][1] % len(ways) == 0:
+            # Down over the cable with the number of the one that it came up by, or half of them would stay idle.
+            number = taken[mirrored][0] // (taken[mirrored][1] // len(ways))
+        digits //= nodes
+        taken.append((number, len(ways)))
+        links.append(ways[number])
+        node = topology.links[links[-1]].head
+    return (Route(1.0, tuple(links)),)
 
-    def pick(_: Node, ways: list[int]) -> int:
-        nonlocal digits
-        digits, digit = divmod(digits, len(ways))
-        return ways[digit]
 
-    return _along(topology, src, dst, pick)  # type: ignore[no-any-return]
+def _first_of_each(topology: Topology, ways: list[int]) -> tuple[list[int], int]:
+    """Return one link to each of the next nodes, then the second ones to each, and so on; and how many nodes."""
+    count: dict[Node, int] = {}
+    rounds = {}
+    for i in ways:
+        head = topology.links[i].head
+        count[head] = rounds[i] = count.get(head, -1) + 1
+    return sorted(ways, key=rounds.__getitem__), len(count)
 
 
 class _Ecmp:

@@ -175,7 +175,7 @@ def choose_model(
     parameters: Mapping[str, Any] | None = None,
 ) -> tuple[Model, str | None]:
     """Return the model with its parameters, and the name of the network."""
-    own = dict(_checked(parameters))
+    own = dict(check_parameters(parameters))
     for name, value in (("alpha", alpha), ("beta", beta)):
         if value is not None:
             if name in own:
@@ -216,7 +216,8 @@ def _given_model(ranks: int, topology: object, model: Model, own: Mapping[str, A
     return model, model.topology.name
 
 
-def _checked(parameters: object) -> Mapping[str, Any]:
+def check_parameters(parameters: object) -> Mapping[str, Any]:
+    """Return the parameters of models, given by name; none if None. Raise an `InputError` if they are no mapping."""
     if parameters is None:
         return {}
     if not isinstance(parameters, Mapping) or not all(isinstance(name, str) for name in parameters):

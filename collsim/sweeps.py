@@ -11,7 +11,6 @@ from collsim.catalog import get_algorithm, make_schedule
 from collsim.collectives import collective_name
 from collsim.errors import InputError, unknown
 from collsim.overrides import Overrides
-from collsim.results import Result
 from collsim.routing import ExplicitRoutes
 from collsim.simulation import Network, check_settings, choose_model, simulate
 from collsim.topology import Topology
@@ -131,12 +130,14 @@ def iter_sweep(
     for setting in settings:
         if setting not in (*_OF_THE_MODEL, *_OF_A_RUN):
             raise unknown("setting of sweep:", setting, [*_OF_THE_MODEL, *_OF_A_RUN])
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(f"options must be a mapping such as {{'root': 1}}, got {options!r}")
     changes = {
         "bandwidth": bandwidth,
         "latency": latency,
         "routing": routing,
         "placement": placement,
-        "overrides": overrides if isinstance(overrides, Mapping | str) else tuple(overrides),
+        "overrides": tuple(overrides) if isinstance(overrides, Iterator) else overrides,
         "injection": injection,
     }
     # Points with the same network share it, and so the routes that it has found.
@@ -157,20 +158,14 @@ def iter_sweep(
     for key, _, size, *_ in jobs:
         schedules[key].message_bytes(size)
     if executor is None:
-        return (record_of(simulate(schedules[key], network, size, **given)) for key, _, size, network, given in jobs)
+        return (simulate(schedules[key], network, size, **given).to_dict() for key, _, size, network, given in jobs)
     return iter(executor.map(_run, jobs))
 
 
 def _run(job: _Job) -> Record:
     # What goes to another process is the names: the schedule is written again there.
     key, options, size, network, settings = job
-    return record_of(simulate(make_schedule(*key, **options), network, size, **settings))
-
-
-def record_of(result: Result) -> Record:
-    """Return the record of a run: its figures, and which rank sat where (None without a topology)."""
-    topology = result.parameters.topology
-    return result.to_dict() | {"placement": None if topology is None else topology.placement}
+    return simulate(make_schedule(*key, **options), network, size, **settings).to_dict()
 
 
 def _refuse_changes(changes: Mapping[str, Any]) -> None:

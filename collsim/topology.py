@@ -138,15 +138,15 @@ class Topology:
         self._groups = None if groups is None else self._checked_groups(groups)
 
     def _check_links(self) -> None:
+        # There may be a million links, between few nodes: each node is looked at once.
+        for node in dict.fromkeys(itertools.chain.from_iterable((link.tail, link.head) for link in self.links)):
+            if _is_rank(node) and node not in range(self.ranks):
+                raise InputError(
+                    f"topology {self.name!r} has a link to {node!r}, but its ranks are 0..{self.ranks - 1} "
+                    "(a switch is anything but an int)"
+                )
         for link in self.links:
-            for node in (link.tail, link.head):
-                if _is_rank(node) and node not in range(self.ranks):
-                    raise InputError(
-                        f"topology {self.name!r} has a link to {node!r}, but its ranks are 0..{self.ranks - 1} "
-                        "(a switch is anything but an int)"
-                    )
-            numbers_given = all(isinstance(figure, numbers.Real) for figure in (link.bandwidth, link.latency))
-            if not numbers_given or not (0 < link.bandwidth < math.inf) or not (0 <= link.latency < math.inf):
+            if not _is_figure(link.bandwidth) or not _is_figure(link.latency) or not link.bandwidth:
                 raise InputError(
                     f"topology {self.name!r}: a link needs a positive bandwidth and a latency of at least 0, "
                     f"both finite, got {link}"
@@ -198,6 +198,12 @@ class Topology:
             [i if link.medium is None else first.setdefault(link.medium, i) for i, link in enumerate(self.links)],
             dtype=np.int64,
         )
+
+    @property
+    def takes_one_path(self) -> bool:
+        """Whether it is known, without asking for every route, that no message is spread over several paths."""
+        find = self._find
+        return find is first_shortest or (isinstance(find, partial) and find.func is _along)
 
     @cached_property
     def switches(self) -> tuple[Node, ...]:
@@ -298,7 +304,12 @@ class Topology:
 
     def route_latency(self, src: int, dst: int) -> float:
         """Return the sum of the latencies from `src` to `dst`, in seconds; of several paths the longest."""
-        return max(math.fsum(self.links[i].latency for i in path.links) for path in self.routes(src, dst))
+        try:
+            return max(math.fsum(self.links[i].latency for i in path.links) for path in self.routes(src, dst))
+        except OverflowError:
+            raise InputError(
+                f"the latency from rank {src} to rank {dst} of topology {self.name!r} is too large for a number"
+            ) from None
 
     def route_bandwidth(self, src: int, dst: int) -> float:
         """Return what one message alone gets from `src` to `dst`, in bytes per second."""
@@ -559,16 +570,21 @@ def link_values(bandwidth: Quantity | None, latency: Quantity | None) -> tuple[f
 
 
 def level_values(
-    bandwidth: Quantity | Sequence[Quantity] | None, latency: Quantity | Sequence[Quantity] | None, levels: int
+    bandwidth: Quantity | Sequence[Quantity] | None,
+    latency: Quantity | Sequence[Quantity] | None,
+    levels: int,
+    order: str = "from the ranks outward",
 ) -> tuple[list[float], list[float]]:
     """Return bandwidths and latencies of the links of each level in SI units.
 
     Parameters
     ----------
     bandwidth, latency : float, str or a sequence of these
-        One for all levels, or one a level, from the ranks outward; as text also with commas: ``"300GB/s,25GB/s"``.
+        One for all levels, or one a level; as text also with commas: ``"300GB/s,25GB/s"``.
     levels : int
         Number of levels, dimensions or kinds of links.
+    order : str
+        In which order the levels are given, for errors.
 
     Raises
     ------
@@ -585,15 +601,15 @@ def level_values(
     if latency is None:
         raise InputError("a latency is needed, for example 5us (0 for none)")
     return (
-        [parse_bandwidth(value) for value in _one_a_level(bandwidth, levels, "bandwidth")],
-        [parse_time(value, "latency") for value in _one_a_level(latency, levels, "latency")],
+        [parse_bandwidth(value) for value in _one_a_level(bandwidth, levels, "bandwidth", order)],
+        [parse_time(value, "latency") for value in _one_a_level(latency, levels, "latency", order)],
     )
 
 
-def _one_a_level(value: Any, levels: int, what: str) -> list[Any]:
+def _one_a_level(value: Any, levels: int, what: str, order: str) -> list[Any]:
     given = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
     if len(given) not in (1, levels):
-        several = f" or {levels}, from the ranks outward" if levels > 1 else ""
+        several = f" or {levels}, {order}" if levels > 1 else ""
         raise InputError(f"{what} must be one value{several}, got {value!r}")
     return list(given) * (levels if len(given) == 1 else 1)
 
@@ -612,6 +628,11 @@ def noted(name: str, note: str) -> str:
     'star:8 (ecmp, 3:bandwidth=1GB/s)'
     """
     return f"{name[:-1]}, {note})" if name.endswith(")") and " (" in name else f"{name} ({note})"
+
+
+def _is_figure(value: object) -> bool:
+    """Return whether a value is a finite number of at least 0."""
+    return (type(value) is float or isinstance(value, numbers.Real)) and 0 <= value < math.inf  # type: ignore[operator]
 
 
 def _is_rank(node: object) -> bool:

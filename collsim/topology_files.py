@@ -28,9 +28,10 @@ A figure is text, or a table with its value, its basis and its source; of a shap
 either form. Cables may have ``duplex = "half"`` or other figures for the way back (``reverse_bandwidth``,
 ``reverse_latency``); cables and links a ``medium`` that all of that name share, and ``fatpipe = true``.
 
-Both kinds of file may go on with ``routing = "ecmp:seed=1"``, with ``[[route]]`` (``from``, ``to``, the nodes
-``via`` which it leads, and its ``share`` if there are several), with ``[[override]]`` (``where``, and the new figures
-as `collsim.override` takes them), and with ``injection``, the most that a rank can send and receive.
+Both kinds of file may go on with ``routing = "ecmp:seed=1"`` (or ``"explicit:routes.toml"``, a file beside it), with
+``[[route]]`` (``from``, ``to``, the nodes ``via`` which it leads, and its ``share`` if there are several), with
+``[[override]]`` (``where``, and the new figures as `collsim.override` takes them), and with ``injection``, the most
+that a rank can send and receive.
 
 A key that is not known is refused, so that a misspelt one is never silently left out.
 """
@@ -38,8 +39,10 @@ A key that is not known is refused, so that a misspelt one is never silently lef
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -50,6 +53,7 @@ from collsim.overrides import Overrides, apply_overrides, limit_injection
 from collsim.placement import place
 from collsim.routing import ExplicitRoutes, reroute
 from collsim.shapes import SHAPES
+from collsim.shapes.basic import refuse_too_many_links
 from collsim.topology import Link, Node, Route, Topology
 from collsim.units import Quantity, parse_bandwidth, parse_count, parse_time
 
@@ -67,6 +71,7 @@ _CABLE_KEYS = _LINK_KEYS | {"duplex", "reverse_bandwidth", "reverse_latency"}
 _ROUTE_KEYS = {"from", "to", "via", "share"}
 _OVERRIDE_KEYS = {"where", "bandwidth", "latency", "duplex"}
 _FIGURE_KEYS = {"value", "basis", "source"}
+_MOST_NAMES = 10**6  # that one range in a name stands for
 
 
 def load_topology(
@@ -160,7 +165,18 @@ def presets() -> dict[str, Path]:
 
 def describe_preset(name: str) -> str:
     """Return the one-line summary of a machine that comes with collsim."""
-    return str(_read(presets()[name]).get("summary", ""))
+    return describe_file(presets()[name])
+
+
+def describe_file(path: str | PathLike[str]) -> str:
+    """Return the one-line summary that a topology file has, ``""`` if it has none.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    return str(_read(Path(path)).get("summary", ""))
 
 
 def _from_graph(graph: Any) -> Topology:
@@ -198,6 +214,9 @@ def _from_spec(spec: str, wanted: int | None, bandwidth: Any, latency: Any) -> T
 def _from_file(path: Path, wanted: int | None, bandwidth: Any, latency: Any, name: str | None = None) -> Topology:
     table = _read(path)
     try:
+        for key in ("name", "summary", "source"):
+            if not isinstance(table.get(key, ""), str):
+                raise InputError(f"{key} must be text, got {table[key]!r}")
         title = name or str(table.get("name", path.stem))
         if "shape" in table:
             shape = SHAPES[_known("shape", table["shape"], SHAPES)]
@@ -206,7 +225,7 @@ def _from_file(path: Path, wanted: int | None, bandwidth: Any, latency: Any, nam
             stated = table.get("ranks")
             fits = shape.fit is not None and parameters.keys() <= {"ranks"}  # any number of ranks will do
             if shape.fit is not None and fits:
-                parameters = dict(shape.fit(parse_count(stated if wanted is None else wanted, "ranks")))
+                parameters = dict(shape.fit(_ranks(table) if wanted is None else wanted))
             topology = shape.make(
                 parameters,
                 None if stated is None else parse_count(stated, "ranks"),
@@ -220,15 +239,18 @@ def _from_file(path: Path, wanted: int | None, bandwidth: Any, latency: Any, nam
         else:
             _check_keys(table, _LISTED_KEYS, "a file that lists its links")
             _refuse_figures(title, bandwidth, latency)
-            topology = Topology(title, parse_count(table.get("ranks"), "ranks"), _links(table))
+            topology = Topology(title, _ranks(table), _links(table))
             topology.check_connected(wanted or topology.ranks)
-        return _with_changes(topology, table)
+        return _with_changes(topology, table, path.parent)
     except InputError as error:
         raise InputError(str(error) if name else f"{path}: {error}") from None
 
 
-def _with_changes(topology: Topology, table: Mapping[str, Any]) -> Topology:
-    """Return the network with what stands in the file besides links; it belongs to the network, not to its name."""
+def _with_changes(topology: Topology, table: Mapping[str, Any], folder: Path) -> Topology:
+    """Return the network with what stands in the file besides links; it belongs to the network, not to its name.
+
+    Other files that the file names are looked for in its folder.
+    """
     changed = topology
     if "groups" in table:
         changed = changed.with_groups(_groups(table["groups"], topology.ranks))
@@ -243,7 +265,9 @@ def _with_changes(topology: Topology, table: Mapping[str, Any]) -> Topology:
     if "routing" in table:
         if not isinstance(table["routing"], str):
             raise InputError(f"routing must be a name such as 'ecmp:seed=1', got {table['routing']!r}")
-        changed = reroute(changed, table["routing"])
+        how, colon, file = table["routing"].partition(":")
+        listed = how.strip().lower() == "explicit" and file.strip()
+        changed = reroute(changed, f"{how}:{folder / file.strip()}" if listed else how + colon + file)
     if "route" in table:
         changed = reroute(changed, _routes(table, changed))
     if "injection" in table:
@@ -279,6 +303,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"topology file {str(path)!r} is not TOML: {error}") from None
 
 
+def _ranks(table: Mapping[str, Any]) -> int:
+    if "ranks" not in table:
+        raise InputError("the key 'ranks' is missing")
+    return parse_count(table["ranks"], "ranks")
+
+
 def _entries(table: Mapping[str, Any], kind: str, keys: set[str]) -> Iterable[tuple[str, dict[str, Any]]]:
     """Yield what each ``[[kind]]`` is called in an error, and the entry itself."""
     entries = table.get(kind, [])
@@ -294,7 +324,7 @@ def _entries(table: Mapping[str, Any], kind: str, keys: set[str]) -> Iterable[tu
 
 
 def _links(table: Mapping[str, Any]) -> list[Link]:
-    ranks = parse_count(table.get("ranks"), "ranks")
+    ranks = _ranks(table)
     switches = _switches(table.get("switches", []))
     links: list[Link] = []
     for kind, keys in (("cable", _CABLE_KEYS), ("link", _LINK_KEYS)):
@@ -316,10 +346,10 @@ def _switches(given: Any) -> list[str]:
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
         raise InputError(f"switches must be a list of names, got {given!r}")
     names = [name for item in given for name in _expanded(item)]
-    for name in names:
+    for name, times in Counter(names).items():
         if re.fullmatch(r"[\d\s-]*", name):
             raise InputError(f"a switch must have a name that is not taken for a rank, got {name!r}")
-        if names.count(name) > 1:
+        if times > 1:
             raise InputError(f"switch {name!r} is listed twice")
     return names
 
@@ -327,9 +357,12 @@ def _switches(given: Any) -> list[str]:
 def _expanded(name: str) -> list[str]:
     """Return the names that ``leaf {0-3}`` stands for; with several ranges the last one runs fastest."""
     parts = re.split(r"\{(\d+)-(\d+)\}", name)
-    ranges = [range(int(low), int(high) + 1) for low, high in zip(parts[1::3], parts[2::3], strict=True)]
-    if not all(ranges):
+    ends = [(int(low), int(high)) for low, high in zip(parts[1::3], parts[2::3], strict=True)]
+    if any(low > high for low, high in ends):
         raise InputError(f"a range of names must go upwards, such as {{0-3}}, got {name!r}")
+    if math.prod(high - low + 1 for low, high in ends) > _MOST_NAMES:
+        raise InputError(f"{name!r} stands for more than {_MOST_NAMES} names")
+    ranges = [range(low, high + 1) for low, high in ends]
     fixed = parts[::3]
     return [
         fixed[0] + "".join(f"{number}{text}" for number, text in zip(numbers, fixed[1:], strict=True))
@@ -358,7 +391,9 @@ def _links_of(entry: Mapping[str, Any], is_cable: bool, first: int, ranks: int, 
         raise InputError("both directions of a medium have the same bandwidth, so there is no 'reverse_bandwidth'")
     if medium is not None and fatpipe:
         raise InputError("what shares a medium is no fatpipe")
-    pairs = _pairs(entry, is_cable, ranks, switches) * parse_count(entry.get("parallel", 1), "parallel")
+    pairs, parallel = _pairs(entry, is_cable, ranks, switches), parse_count(entry.get("parallel", 1), "parallel")
+    refuse_too_many_links(len(pairs) * parallel)
+    pairs *= parallel
     links = []
     for number, (tail, head) in enumerate(pairs, start=first):
         shared = ("half-duplex", number) if half else medium
@@ -370,6 +405,8 @@ def _links_of(entry: Mapping[str, Any], is_cable: bool, first: int, ranks: int, 
 
 def _pairs(entry: Mapping[str, Any], is_cable: bool, ranks: int, switches: list[str]) -> list[tuple[Node, Node]]:
     tails, heads = (list(_nodes(entry, key, ranks, switches)) for key in ("from", "to"))
+    if not tails or not heads:
+        raise InputError(f"{'to' if tails else 'from'!r} names no node")
     pairing = _known("pairing", entry.get("pairing", "all"), ("all", "blocks", "cyclic"))
     if pairing == "all":
         both = [(tail, head) for tail in tails for head in heads if tail != head]
@@ -411,8 +448,8 @@ def _nodes(entry: Mapping[str, Any], key: str, ranks: int, switches: Sequence[No
         if not low <= high < ranks:
             raise InputError(f"{key!r} names the ranks {item!r}, but there are only 0-{ranks - 1}")
         found += range(low, high + 1)
-    for node in found:
-        if found.count(node) > 1:
+    for node, times in Counter(found).items():
+        if times > 1:
             raise InputError(f"{key!r} names {node!r} twice")
     return found
 
@@ -436,6 +473,8 @@ def _routes(table: Mapping[str, Any], topology: Topology) -> dict[tuple[int, int
             share = entry.get("share", 1.0)
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
                 raise InputError(f"share must be a number above 0 and at most 1, got {share!r}")
+            if set(sources) == set(targets) and len(sources) < 2:
+                raise InputError(f"it must lead from one rank to another, got {entry['from']!r} to {entry['to']!r}")
             for src, dst in itertools.product(sources, targets):
                 if src == dst:
                     continue
@@ -463,6 +502,8 @@ def _figure(table: Mapping[str, Any], key: str) -> Any:
     _check_keys(figure, _FIGURE_KEYS, key)
     if "basis" in figure:
         _known("basis", figure["basis"], BASES)
+    if not isinstance(figure.get("source", ""), str):
+        raise InputError(f"the source of a {key} must be text, got {figure['source']!r}")
     if "value" not in figure:
         raise InputError(f"{key} has no 'value'")
     return figure["value"]

@@ -7,8 +7,11 @@ here from the table of algorithms and from simulations, and is written over. Run
 ===========================================  ===================================================================
 ``overview``                                 every line of the table of algorithms, with a link to its page
 ``table COLLECTIVE/NAME ...``                the figures of some algorithms; their page is where this stands
-``output COMMAND``                           a collsim command and what it prints
+``known KIND``                               shapes, routings, placements, models or effects: those there are
+``output COMMAND``                           a collsim command and what it prints (but how long that took)
+``plot COMMAND``                             the same for a command with ``--plot FILE``, and the picture
 ``times COMMAND``                            a collsim sweep, as one column an algorithm
+``curves FILE COMMAND``                      a picture of a collsim sweep: time against size
 ``schedule FILE COLLECTIVE NAME K ...``      a picture of who sends what to whom, and when
 ``costs FILE COLLECTIVE K NAME ...``         a picture of time against size; options as ``NAME:key=value``
 ``machines``                                 every file in topologies/: ranks, figures and where they come from
@@ -21,6 +24,7 @@ import ast
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import tomllib
@@ -34,7 +38,12 @@ from collsim.algorithms.compose import Composed
 from collsim.algorithms.table import TABLE, VECTOR_FORMS, Algorithm
 from collsim.cli import main as collsim_main
 from collsim.cli.options import parse_options
+from collsim.comparison import EFFECTS
 from collsim.formulas import Formula
+from collsim.models import MODELS
+from collsim.placement import PLACEMENTS
+from collsim.routing import ROUTINGS
+from collsim.shapes import SHAPES
 from collsim.topology_files import presets
 from collsim.units import format_size, format_time
 
@@ -48,6 +57,8 @@ SCHEDULE_SIZE = "400kB"
 # What all pictures of costs have in common: 10 GB/s.
 COSTS_NETWORK: dict[str, Any] = {"alpha": "5us", "beta": "0.1ns/B"}
 COSTS_SIZES = [10**power for power in range(2, 10)]
+# Paragraphs are wrapped to the terminal; on a page to this.
+_COLUMNS = "92"
 
 _BLOCK = re.compile(r"<!-- generated: (.*?) -->\n(.*?)<!-- end -->", re.S)
 _ROW = {(row.collective, row.name): row for row in TABLE}
@@ -58,13 +69,11 @@ def main() -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in pages()}
     for path, text in texts.items():
         path.write_text(generated(text), encoding="utf-8")
-    from collsim.plots import save_figure
-
     pictures = figures()
-    for name, draw in pictures.items():
-        save_figure(draw(), FOLDER / name)
-    for path in FOLDER.glob("*.svg"):
-        if path.name not in pictures:
+    for path, write in pictures.items():
+        write(path)
+    for path in [*DOCS.glob("*.svg"), *FOLDER.glob("*.svg")]:
+        if path not in pictures:
             path.unlink()
     print(f"{len(texts)} pages and {len(pictures)} pictures in {DOCS}")
 
@@ -83,14 +92,31 @@ def generated(text: str) -> str:
     return _BLOCK.sub(block, text)
 
 
-def figures() -> dict[str, Callable[[], Any]]:
-    """Return what draws each picture that a page asks for, by the name of its file."""
-    found: dict[str, Callable[[], Any]] = {}
-    for kind, name, *rest in _markers("schedule", "costs"):
-        if name in found:
-            raise SystemExit(f"two pictures are called {name}")
-        found[name] = partial(draw_schedule if kind == "schedule" else draw_costs, *rest)
+def figures() -> dict[Path, Callable[[Path], None]]:
+    """Return what writes each picture that a page asks for, by its place, which is beside the page."""
+    found: dict[Path, Callable[[Path], None]] = {}
+    for page in pages():
+        for kind, *words in _markers(*_DRAWN, "plot", path=page):
+            name = _target(words) if kind == "plot" else words[0]
+            if page.parent / name in found:
+                raise SystemExit(f"two pictures are called {name}")
+            write = partial(_run_to, words) if kind == "plot" else partial(_save, partial(_DRAWN[kind], *words[1:]))
+            found[page.parent / name] = write
     return found
+
+
+def _save(draw: Callable[[], Any], path: Path) -> None:
+    from collsim.plots import save_figure
+
+    save_figure(draw(), path)
+
+
+def _run_to(words: list[str], path: Path) -> None:
+    run(shlex.join([str(path) if word == _target(words) else word for word in words]))
+
+
+def _target(words: list[str]) -> str:
+    return words[words.index("--plot") + 1]
 
 
 def page_of() -> dict[tuple[str, str], list[str]]:
@@ -125,6 +151,68 @@ def draw_costs(collective: str, ranks: str, *names: str) -> Any:
     return plot_costs(collective, chosen, int(ranks), COSTS_SIZES, **COSTS_NETWORK)
 
 
+def draw_curves(*command: str) -> Any:
+    """Return the picture of a sweep over sizes, one line an algorithm: time above, bound over time below."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    from collsim.plots import (
+        _COLOURS,
+        _DARKER,
+        _DOTS_PER_INCH,
+        _FONT_SIZE,
+        _MARKERS,
+        _draw_cost_axes,
+        _draw_grid,
+        _label_beside,
+    )
+
+    records = json.loads(run(shlex.join([*command, "--json"])))
+    bounds = {record["size_bytes"]: record["lower_bound_s"] for record in records}
+    first, sizes, last = records[0], sorted(bounds), max(bounds)
+    figure = Figure(figsize=(9, 7.5), dpi=_DOTS_PER_INCH)
+    above, below = figure.add_axes((0.085, 0.5, 0.635, 0.45)), figure.add_axes((0.085, 0.08, 0.635, 0.33))
+    above.plot(sizes, [bounds[size] for size in sizes], color="black", linewidth=1.1, linestyle=(0, (4, 4)), zorder=3)
+    labels = [[(bounds[last], f"lower bound, {format_time(bounds[last])}", "black")], []]
+    for turn, name in enumerate(dict.fromkeys(record["algorithm"] for record in records)):
+        times = {record["size_bytes"]: record["time_s"] for record in records if record["algorithm"] == name}
+        shares = {size: bounds[size] / seconds for size, seconds in times.items()}
+        texts = (format_time(times[last]), f"{100 * shares[last]:.3g} %")
+        for axes, values, found, text in zip((above, below), (times, shares), labels, texts, strict=True):
+            axes.plot(
+                sizes,
+                [values[size] for size in sizes],
+                color=_COLOURS[turn],
+                marker=_MARKERS[turn],
+                linewidth=1.8,
+                markersize=6.5,
+                markeredgecolor="white",
+                markeredgewidth=0.7,
+                zorder=4,
+                clip_on=False,
+            )
+            found.append((values[last], f"{name}, {text}", _DARKER[turn]))
+    above.set_yscale("log")
+    above.set_ylim(top=above.get_ylim()[1] * 4)  # room for labels
+    _draw_cost_axes(above, sizes, f"time of one {first['collective']}")
+    _draw_cost_axes(below, sizes, "lower bound / time")
+    below.set_yscale("linear")
+    below.set_ylim(0, 1.05)
+    below.yaxis.set_major_formatter(PercentFormatter(1))
+    _draw_grid(below)
+    above.set_xlabel("")
+    network = command[command.index("-t") + 1]
+    above.set_title(
+        f"{first['collective']} on {network}, {first['ranks']} ranks", loc="left", fontsize=_FONT_SIZE + 1.5
+    )
+    for axes, found in zip((above, below), labels, strict=True):
+        _label_beside(axes, found)
+    return figure
+
+
+_DRAWN: dict[str, Callable[..., Any]] = {"schedule": draw_schedule, "costs": draw_costs, "curves": draw_curves}
+
+
 def _markers(*kinds: str, path: Path | None = None) -> Iterator[list[str]]:
     for page in [path] if path else pages():
         for match in _BLOCK.finditer(page.read_text(encoding="utf-8")):
@@ -142,8 +230,15 @@ def _made(marker: str) -> str:
         return table(_rows(words))
     if kind == "machines":
         return machines()
+    if kind == "known":
+        return known(*words)
     if kind == "output":
-        return f"```console\n$ {command}\n{run(command)}```"
+        return f"```console\n$ {command}\n{_lasting(run(command))}```"
+    if kind == "plot":
+        # The picture is drawn by `figures`; here we want what is printed.
+        at = words.index("--plot")
+        printed = _lasting(run(shlex.join([*words[:at], *words[at + 2 :]])))
+        return f"```console\n$ {command}\n{printed}```\n\n![Drawn by {shlex.join(words[:at])}]({_target(words)})"
     if kind == "times":
         return f"```console\n$ {command}\n```\n\n{times(command)}"
     if kind == "schedule":
@@ -152,6 +247,10 @@ def _made(marker: str) -> str:
     if kind == "costs":
         name, collective, ranks, *_ = words
         return f"![Time of {collective} on {ranks} ranks against the size of the vector]({name})"
+    if kind == "curves":
+        name, _, _, collective, *rest = words
+        network = rest[rest.index("-t") + 1]
+        return f"![Time of {collective} on {network} against the size of the vector]({name})"
     raise SystemExit(f"a page asks for {kind!r}, which is not known")
 
 
@@ -195,6 +294,35 @@ def table(rows: list[Algorithm]) -> str:
     if len({line[0] for line in lines[1:]}) == 1:  # then the heading says it
         lines = [line[1:] for line in lines]
     return _table(lines)
+
+
+def known(kind: str) -> str:
+    """Return what there is of a kind, a line each."""
+    rows: dict[str, Callable[[], list[list[str]]]] = {
+        "shapes": lambda: [
+            ["written", "what it is", "parameters"],
+            *(
+                [f"`{shape.example}`", shape.summary, ", ".join(f"`{name}`" for name in shape.parameters) or "-"]
+                for shape in SHAPES.values()
+            ),
+        ],
+        "routings": lambda: [["written", "routes"], *([f"`{row.example}`", row.summary] for row in ROUTINGS.values())],
+        "placements": lambda: [
+            ["written", "which rank sits where"],
+            *([f"`{row.example}`", row.summary] for row in PLACEMENTS.values()),
+        ],
+        "models": lambda: [
+            ["model", "how messages share", "parameters"],
+            *(
+                [f"`{name}`", model.summary, ", ".join(f"`{key}`" for key in model.parsers)]
+                for name, model in MODELS.items()
+            ),
+        ],
+        "effects": lambda: [["effect", "what it is"], *([name, summary] for name, summary in EFFECTS.items())],
+    }
+    if kind not in rows:
+        raise SystemExit(f"a page asks for the {kind!r} there are; known are {', '.join(rows)}")
+    return _table(rows[kind]())
 
 
 def machines() -> str:
@@ -249,18 +377,28 @@ def times(command: str) -> str:
 
 
 def run(command: str) -> str:
-    """Return what a collsim command prints."""
+    """Return what a collsim command prints when it is called in the checkout."""
     words = shlex.split(command)
     if words[0] != "collsim":
         raise SystemExit(f"a page asks for {command!r}, which is not a collsim command")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        try:
+    printed, before = io.StringIO(), os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = _COLUMNS
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.chdir(DOCS.parent):
             collsim_main(words[1:])
-        except SystemExit as stop:
-            if stop.code:
-                raise SystemExit(f"{command!r} failed") from None
+    except SystemExit as stop:
+        if stop.code:
+            raise SystemExit(f"{command!r} failed") from None
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
     return printed.getvalue()
+
+
+def _lasting(printed: str) -> str:
+    """Return what a command prints without the line that is another one each time."""
+    return re.sub(r"^simulated in .*\n", "", printed, flags=re.M)
 
 
 def _table(lines: list[list[str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import oracles
@@ -37,15 +38,24 @@ def elements_of(schedule):
 
 
 CASES = [(row, ranks) for row in TABLE for ranks in COUNTS if ADMITS[row.admits](ranks)]
+# The default type on all numbers of ranks, every other on one.
+TYPED = [
+    (row, ranks, dtype)
+    for row, ranks in CASES
+    for dtype in CHECKED_DTYPES
+    if dtype == "float32" or ranks == 5 or not ADMITS[row.admits](5)
+]
 
 
 def test_the_cases_are_complete():
     assert {row.collective for row, _ in CASES} == set(cs.collectives.COLLECTIVES)
     assert {row.name for row, _ in CASES} == {row.name for row in TABLE}
+    assert {(row.name, dtype) for row, _, dtype in TYPED} == set(product({r.name for r in TABLE}, CHECKED_DTYPES))
 
 
-@pytest.mark.parametrize("dtype", CHECKED_DTYPES)
-@pytest.mark.parametrize(("row", "ranks"), CASES, ids=[f"{r.collective}-{r.name}-{k}" for r, k in CASES])
+@pytest.mark.parametrize(
+    ("row", "ranks", "dtype"), TYPED, ids=[f"{r.collective}-{r.name}-{k}-{dtype}" for r, k, dtype in TYPED]
+)
 def test_every_algorithm_of_every_collective_passes(row, ranks, dtype):
     schedule = schedule_of(row, ranks)
     elements = elements_of(schedule)
@@ -172,7 +182,7 @@ def test_a_wrong_element_is_noticed_wherever_it_is(row, ranks, unproved, monkeyp
     )
     places = np.argwhere(promised).tolist()
     assert places
-    for rank, element in places:
+    for rank, element in [*places[::4], places[-1]]:  # 4 and 13 elements: other places at every rank
 
         def wrong(schedule, x, rank=rank, element=element):
             y = cs.execute(schedule, x)

@@ -93,7 +93,7 @@ def test_swing_and_bine_send_the_same_messages_for_powers_of_two(ranks):
     assert not both[1].packed
 
 
-@pytest.mark.parametrize("ranks", range(2, 200, 2))
+@pytest.mark.parametrize("ranks", [*range(2, 67, 2), 96, 98, 126, 128, 130, 190, 198])
 def test_swing_reaches_all_of_any_even_number_of_ranks(ranks):
     cs.verify(cs.make_schedule("all_reduce", "swing", ranks))
 
@@ -263,7 +263,7 @@ def test_all_pairs_are_tried():
     assert len(PAIRS) == len(HALVES["reduce_scatter"]) * len(HALVES["all_gather"]) > 1
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 6, 7, 8, 13])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 6, 8])
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair[0].name}-{pair[1].name}")
 def test_any_reduce_scatter_with_any_all_gather(pair, ranks):
     options = {"reduce_scatter": pair[0].name, "all_gather": pair[1].name}

@@ -88,10 +88,10 @@ def test_gradient_is_that_of_the_single_machine(gradient: example_1_1_1.Gradient
         assert record.workers_agree == (record.algorithm != "direct")  # there each adds in an order of its own
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3, 7, 13, 64, 130])
+@pytest.mark.parametrize("workers", [1, 2, 3, 7, 13, 33, 64])
 def test_gradient_for_any_number_of_workers(workers: int) -> None:
-    figures = example_1_1_1.answer(workers, examples=100)  # some have no example if there are more than 100
-    assert figures.largest_shard - figures.smallest_shard == (100 % workers > 0)
+    figures = example_1_1_1.answer(workers, examples=50)  # some have no example if there are more than 50
+    assert figures.largest_shard - figures.smallest_shard == (50 % workers > 0)
     for record in figures.algorithms:
         assert record.relative_error < 1e-13
         assert record.workers_agree or record.algorithm == "direct"

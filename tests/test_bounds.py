@@ -24,7 +24,7 @@ from collsim.routing import reroute
 from collsim.throughput import throughput
 from collsim.topology import cable
 
-RANKS = (1, 2, 3, 4, 5, 8, 13, 16)
+RANKS = (1, 2, 3, 5, 8, 16)
 NETWORKS = {
     "alpha-beta": lambda ranks: {"alpha": 5e-6, "beta": 1e-10},
     **{
@@ -50,16 +50,15 @@ def test_no_algorithm_beats_the_bound(algorithm, network, rng):
     for ranks in RANKS:
         schedule = cs.make_schedule("all_reduce", algorithm, ranks=ranks)
         settings = NETWORKS[network](ranks)
-        for nbytes in (0, 1, 4096, 10**9):
-            for gamma in (0.0, 3e-10):
-                offsets = [None, rng.random(ranks) * rng.choice([1e-6, 1e-1])]
-                for starts in offsets if ranks > 1 else [None]:
-                    ordering = str(rng.choice(["step", "dataflow"]))
-                    assert_bound_holds(
-                        cs.simulate(schedule, nbytes=nbytes, gamma=gamma, offsets=starts, ordering=ordering, **settings)
-                    )
+        for nbytes, gamma in ((0, 0.0), (1, 3e-10), (4096, 0.0), (10**9, 3e-10)):
+            starts = None if ranks == 1 or rng.random() < 0.5 else rng.random(ranks) * rng.choice([1e-6, 1e-1])
+            ordering = str(rng.choice(["step", "dataflow"]))
+            assert_bound_holds(
+                cs.simulate(schedule, nbytes=nbytes, gamma=gamma, offsets=starts, ordering=ordering, **settings)
+            )
 
 
+@hypothesis.settings(max_examples=50)
 @given(st.integers(2, 7), st.integers(0, 2**32 - 1))
 def test_no_algorithm_beats_the_bound_on_an_uneven_network(ranks, seed):
     rng = np.random.default_rng(seed)
@@ -193,7 +192,6 @@ def simulated_time(schedule, nbytes, model, ordering, gamma, offsets):
     return max(timeline.end, 0.0 if offsets is None else float(offsets.max()))
 
 
-@hypothesis.settings(deadline=None, max_examples=100)
 @given(st.integers(2, 7), st.integers(0, 2**32 - 1))
 def test_no_simulated_time_is_below_any_of_its_bounds(ranks, seed):
     rng = np.random.default_rng(seed)

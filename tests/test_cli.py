@@ -38,6 +38,7 @@ FIELDS = [
     "ranks",
     "size_bytes",
     "topology",
+    "placement",
     "model",
     "engine",
     "ordering",
@@ -51,9 +52,10 @@ FIELDS = [
     "messages_between_groups",
     "bytes_between_groups",
     "lower_bound_s",
+    "lower_bound_kind",
+    "lower_bound_reason",
     "efficiency",
     "wall_s",
-    "placement",
 ]
 
 
@@ -184,6 +186,24 @@ def test_sweep_prints_json_and_a_table(collsim):
     assert "ring" in collsim(*arguments)[1]
 
 
+def test_list_has_the_ways_of_routing_and_of_placing(collsim):
+    found = json.loads(collsim("list", "--json")[1])
+    assert "ecmp:seed=3" in {entry["name"] for entry in found["routings"]}
+    assert {"round-robin", "random:7", "0,4,1,5"} <= {entry["name"] for entry in found["placements"]}
+    assert "spread:most=64" in collsim("list", "routings")[1]
+
+
+def test_run_says_which_bound_it_is_and_why(collsim):
+    record = json.loads(collsim(*CROSSING, "--json")[1])
+    assert record["lower_bound_kind"] in ("cut", "injection", "partition", "distance")
+    assert f"{record['lower_bound_kind']}: {record['lower_bound_reason']}" in collsim(*CROSSING)[1]
+
+
+def test_a_seed_is_read_also_where_no_data_are_drawn(collsim):
+    status, out, err = collsim(*RUN, *PORTS, "--seed", "x")
+    assert (status, out, "seed must be a whole number" in err) == (2, "", True)
+
+
 def test_list_names_everything_and_one_section_alone(collsim):
     everything = collsim("list")[1]
     for words in (
@@ -286,6 +306,7 @@ def test_a_plugin_registers_algorithms_for_every_command(collsim, tmp_path):
         ((*RUN, *PORTS, "-o", "root"), "KEY=VALUE"),
         ((*RUN, *PORTS, "--offset", "8=1s"), "does not exist"),
         ((*RUN, *PORTS, "--offset", "1=soon"), "'soon'"),
+        ((*RUN, *PORTS, "--offset", "1=1s", "--offset", "1=2s"), "the offset of rank 1 is given twice"),
         ((*RUN, *PORTS, "--itemsize", "3"), "not a whole number of elements"),
         ((*RUN, *PORTS, "--check", "--dtype", "text"), "'text' is not one of"),
         ((*RUN, *PORTS, "--colour"), "No such option"),

@@ -259,6 +259,14 @@ def test_a_wrong_file_ends_in_one_line_that_names_it(collsim, tmp_path, old, new
     assert words in err
 
 
+def test_a_file_of_ones_own_is_shown_with_its_summary_and_figures_as_a_machine_is(collsim, tmp_path, show):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    assert (found := show(str(path)))["summary"] == "two ranks"
+    assert [figure["source"] for figure in found["figures"]] == ["our own", "our own"]
+    assert "mine: two ranks" in collsim("show", str(path))[1]
+
+
 def test_check_prints_json_with_figures_and_warnings(collsim, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(GOOD, encoding="utf-8")

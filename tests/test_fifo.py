@@ -106,6 +106,13 @@ def test_a_fatpipe_serves_any_number_at_once():
     assert run(line((1, 2), fatpipe=True), [0, 0], [1, 1], [3, 5]) == [(0, 5), (0, 7)]
 
 
+def test_the_packets_of_a_message_have_the_bandwidth_of_a_fatpipe_once_and_other_messages_do_not_matter():
+    net = line((1, 2), (1, 0), fatpipe=True)
+    # Its last packet of 2 bytes leaves the first link at 6, is at the second at 8 and through that at 10.
+    assert run(net, [0], [2], [6], packet_bytes=2) == [(0, 10)]
+    assert run(net, [0, 0], [2, 2], [6, 3], packet_bytes=2) == [(0, 10), (0, 7)]
+
+
 def two_ways(topology, src, dst):
     return [Route(0.25, (0,)), Route(0.75, (1,))]
 
@@ -140,6 +147,13 @@ def test_more_packets_than_anybody_wants_are_refused_with_the_number_and_a_way_o
     assert cs.simulate(one_message(), net, 1000, model="fifo", parameters={"packet_bytes": 12}).time > 0
 
 
+@pytest.mark.parametrize("packet", [None, 1000])
+def test_messages_that_are_not_cut_are_never_too_many(monkeypatch, packet):
+    monkeypatch.setattr(fifo, "MOST_PACKETS", 1)
+    schedule = cs.make_schedule("all_reduce", "ring", ranks=4)
+    assert cs.simulate(schedule, nbytes=4000, model=cs.Fifo(cs.ring(4, 1e9, 0.0), packet)).time > 0
+
+
 # An oracle of one loop: who comes to a link first is served first, so it is enough to go through all who come in time
 
 
@@ -148,11 +162,11 @@ def by_one_loop(net, src, dst, nbytes, release, packet_bytes, first_come=True):
     coming = []
     order = 0
     for row, size in enumerate(nbytes):
-        for share, links in net.routes(src[row], dst[row]):
+        for route, (share, links) in enumerate(net.routes(src[row], dst[row])):
             left = size * share
             while True:
                 part = min(left, packet_bytes or left)
-                coming.append((release[row], order if first_come else -order, row, part, links))
+                coming.append((release[row], order if first_come else -order, row, route, part, links))
                 order += 1
                 left -= part
                 if left <= 0:
@@ -160,17 +174,16 @@ def by_one_loop(net, src, dst, nbytes, release, packet_bytes, first_come=True):
     heapq.heapify(coming)
     free = {}
     while coming:
-        now, number, row, part, links = heapq.heappop(coming)
+        now, number, row, route, part, links = heapq.heappop(coming)
         if not links:
             finish[row] = max(finish[row], now)
             continue
         link = net.links[links[0]]
-        begin, busy = now, part / link.bandwidth
-        if not link.fatpipe:
-            what = link.medium or links[0]
-            begin = max(now, free.get(what, 0.0))
-            free[what] = begin + busy
-        heapq.heappush(coming, (begin + busy + link.latency, number, row, part, links[1:]))
+        busy = part / link.bandwidth
+        what = (links[0], row, route) if link.fatpipe else link.medium or links[0]
+        begin = max(now, free.get(what, 0.0))
+        free[what] = begin + busy
+        heapq.heappush(coming, (begin + busy + link.latency, number, row, route, part, links[1:]))
     return finish
 
 

@@ -34,12 +34,12 @@ def test_stepwise_gives_the_closed_form_for_1_to_64_ranks(algorithm):
     formula = get_algorithm("all_reduce", algorithm).time
     for ranks in range(1, 65):
         schedule = schedule_of(algorithm, ranks)
-        for size in SIZES:
-            for gamma in GAMMAS:
-                result = cs.simulate(schedule, alpha=ALPHA, beta=BETA, gamma=gamma, nbytes=size, engine="stepwise")
-                by_hand = BY_HAND[algorithm](ranks, size, gamma) if ranks > 1 else 0.0
-                assert result.time == pytest.approx(by_hand, **CLOSE)
-                assert formula(ranks, size, ALPHA, BETA, gamma) == pytest.approx(by_hand, **CLOSE)
+        size = SIZES[ranks % 2]
+        for gamma in GAMMAS:
+            result = cs.simulate(schedule, alpha=ALPHA, beta=BETA, gamma=gamma, nbytes=size, engine="stepwise")
+            by_hand = BY_HAND[algorithm](ranks, size, gamma) if ranks > 1 else 0.0
+            assert result.time == pytest.approx(by_hand, **CLOSE)
+            assert formula(ranks, size, ALPHA, BETA, gamma) == pytest.approx(by_hand, **CLOSE)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5, 8, 17, 33, 64])
@@ -74,7 +74,7 @@ def test_a_tree_on_a_star_with_fair_shares_takes_the_same(ranks):
     assert result.time == pytest.approx(expected, **CLOSE)
 
 
-@pytest.mark.parametrize("ranks", range(2, 65))
+@pytest.mark.parametrize("ranks", [*range(2, 18), 23, 32, 33, 47, 64])
 def test_naive_on_a_star_shows_the_incast_at_the_root(ranks):
     star = cs.star(ranks, bandwidth="10GB/s", latency="2.5us")
     result = cs.simulate(schedule_of("naive", ranks), star, nbytes="4GB", model="maxmin")

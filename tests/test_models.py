@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 
@@ -196,6 +197,50 @@ def test_a_parameter_that_is_none_is_refused(arguments, part):
     done = shell("--model", "loggp", *arguments)
     assert isinstance(done.exception, cs.InputError)
     assert part in str(done.exception)
+
+
+# An idle network
+
+AIR = {"medium": "air"}
+UNLIKE = {}, {"fatpipe": True}, AIR
+
+
+def chain(*more):
+    """Ranks 0 and 1 joined by switches, each link three times as fast and as far as the one before, and a way back."""
+    nodes = [0, *(f"switch {i}" for i in range(1, len(more))), 1]
+    links = [cs.Link(*nodes[i : i + 2], 1e6 * 3.0**i, 1e-6 * 3.0**i, **kind) for i, kind in enumerate(more)]
+    return cs.Topology("chain", 2, [*links, cs.Link(1, 0, 1e9, 0.0)])
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        *(chain(*kinds) for n in (1, 2, 3) for kinds in itertools.product(UNLIKE, repeat=n) if kinds.count(AIR) < 2),
+        cs.load_topology("bus:3", bandwidth="3MB/s", latency="2us"),
+        cs.load_topology("backbone:3,fatpipe=true", bandwidth="3MB/s,1MB/s", latency="2us,1us"),
+        cs.load_topology("leaf-spine:2x2", bandwidth="3MB/s,1MB/s", latency="2us,1us", placement="0,2,1,3"),
+    ],
+    ids=lambda net: net.name,
+)
+@pytest.mark.parametrize(("size", "header"), [(0, 0), (0, 7), (1, 0), (1000, 0), (1000, 24)])
+def test_a_message_alone_takes_its_latencies_and_its_bytes_over_the_least_bandwidth(net, size, header):
+    plan = cs.ScheduleBuilder("all_reduce", net.ranks)
+    plan.copy(0, 0, 1)
+
+    def time(model, **parameters):
+        return cs.simulate(plan.build(), net, size, model=model, parameters=parameters, header_bytes=header).time
+
+    route = [net.links[number] for number in net.route(0, 1)]
+    nbytes, latency, slowest = size + header, sum(link.latency for link in route), min(link.bandwidth for link in route)
+    law = latency + nbytes / slowest
+    assert time("maxmin") == pytest.approx(law, rel=1e-12)
+    assert time("alpha-beta") == pytest.approx(law, rel=1e-12)
+    assert time("loggp", o=1) == pytest.approx(2 + latency + max(0, nbytes - 1) / slowest, rel=1e-12)
+    assert time("fifo") == pytest.approx(latency + sum(nbytes / link.bandwidth for link in route), rel=1e-12)
+    assert time("fifo", packet_bytes=2000) == time("fifo")
+    # The first packet goes through all links, and the rest is behind it on the slowest.
+    packets = time("fifo", packet_bytes=10)
+    assert law * (1 - 1e-12) <= packets <= law + sum(10 / link.bandwidth for link in route)
 
 
 # Costs of pairs

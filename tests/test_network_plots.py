@@ -248,3 +248,16 @@ def test_the_same_picture_is_the_same_bytes(tmp_path, suffix):
     for name in ("a", "b"):
         save_figure(plot_topology(net_of("fat-tree:4"), route=(0, 13)), tmp_path / f"{name}{suffix}")
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_a_router_with_one_rank_is_no_port_of_an_injection_limit():
+    net = net_of("dragonfly:h=1")
+    places = layout(net)
+    away = {node: math.hypot(*place) for node, place in places.items()}
+    assert max(away[node] for node in net.switches) < min(away[rank] for rank in range(net.ranks))
+    assert min(math.dist(places[a], places[b]) for a, b in itertools.combinations(places, 2)) > 1
+
+
+def test_a_bus_is_one_medium_and_not_a_cable_for_each_pair():
+    assert plot_topology(net_of("bus:6")).axes[0].get_title("left") == "bus:6: 6 ranks, 1 shared medium"
+    assert plot_topology(net_of("star:6,half_duplex=true")).axes[0].get_title("left").endswith("1 switch, 6 cables")

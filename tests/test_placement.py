@@ -157,6 +157,18 @@ def test_a_list_has_a_place_for_every_rank_that_is_used():
         cs.place("ring:8", "linear")
 
 
+@pytest.mark.parametrize("how", ["0-99999999999999", "5-99999999999999", "99999999999-99999999999999"])
+def test_a_range_far_too_long_is_refused_without_writing_it_down(how):
+    with pytest.raises(cs.InputError, match=r"place \d+ does not exist: topology '.*' has 0-7"):
+        cs.place(two_leaves(1), how)
+
+
+def test_an_unknown_placement_names_those_that_there_are_and_lists():
+    known = r"known: linear, random, round-robin, the places of the ranks, such as 0,4,1,5\)"
+    with pytest.raises(cs.InputError, match=known):
+        cs.place(two_leaves(1), "roundrobin")
+
+
 # What it does to a ring
 
 

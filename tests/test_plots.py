@@ -221,7 +221,7 @@ def test_one_arrow_a_message_with_the_chunks_that_it_carries() -> None:
         ("all_reduce", "bidirectional_ring", 4, {}),
         ("all_reduce", "swing", 8, {}),
         ("all_reduce", "double_tree", 6, {"segments": 2}),
-        ("all_to_all", "spread", 12, {}),
+        ("all_to_all", "spread", 10, {}),
         ("all_gather", "ring", 2, {}),
     ],
 )
@@ -233,7 +233,7 @@ def test_labels_of_arrows_do_not_overlap(collective: str, algorithm: str, ranks:
 
 
 def test_labels_are_left_out_where_there_is_no_room() -> None:
-    result = run("all_to_all", "spread", 20)
+    result = run("all_to_all", "spread", 17)
     axes = plot_schedule(result).axes[0]
     assert 0 < len(labels(axes)) < result.schedule.messages == len(arrows(axes))
 

@@ -136,6 +136,22 @@ def test_d_mod_k_shifts_without_contention_on_a_full_fat_tree(net):
     assert max(worst_link(cs.reroute(net, "shortest"), shift) for shift in range(1, net.ranks)) > 1
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "4",
+        "down=4x4,up=1x2,parallel=1x2",
+        "down=2x3x2,up=2x2x3,parallel=2x1x2",
+        "down=3x2x2,up=1x2x2,parallel=3x2x1",
+        "down=4x2x3,up=1x2x2,parallel=1x2x3",
+    ],
+)
+def test_d_mod_k_finds_the_routes_that_a_fat_tree_has_by_itself_parallel_cables_too(spec):
+    net = cs.load_topology(f"fat-tree:{spec}", bandwidth=SPEED, latency=DELAY)
+    changed = cs.reroute(net, "d-mod-k")
+    assert all(changed.routes(src, dst) == net.routes(src, dst) for src, dst in pairs(net))
+
+
 def test_d_mod_k_brings_all_messages_to_a_rank_down_one_path():
     net = cs.reroute(cs.fat_tree(4, bandwidth=SPEED, latency=DELAY), "d-mod-k")
     for dst in range(16):

@@ -526,6 +526,11 @@ def test_a_file_may_name_them(tmp_path):
         ("full:100000000", "of memory"),
         ("bus:100000000", "of memory"),
         ("star:1000000000000", "of memory"),
+        (f"full:{'9' * 300}", "a network of more than 1000000000000000000 links would need about"),
+        (f"hypercube:{'9' * 4300}", "of memory"),
+        (f"torus:{'x'.join(['9' * 300] * 20)}", "of memory"),
+        (f"dragonfly:{'9' * 300}", "of memory"),
+        (f"leaf-spine:{'9' * 300}x{'9' * 300}", "of memory"),
     ],
 )
 def test_a_wrong_spec_is_refused_in_one_line(spec, part):
@@ -538,7 +543,7 @@ def test_a_wrong_spec_is_refused_in_one_line(spec, part):
 @pytest.mark.parametrize(
     ("build", "part"),
     [
-        (partial(cs.torus, []), "dims must be the sides of the grid, such as 4x4 or [4, 4], got []"),
+        (partial(cs.torus, []), "dims must be one whole number or more, such as 4x4, got []"),
         (partial(cs.torus, None), "a side in dims must be a whole number of at least 1, got None"),
         (partial(cs.mesh, [[2, 2]]), "a side in dims must be a whole number of at least 1, got [2, 2]"),
         (partial(cs.mesh, [True]), "a side in dims must be a whole number of at least 1, got True"),
@@ -563,7 +568,12 @@ def test_wrong_arguments_are_refused(build, part):
     [
         ("torus:4x4", {"bandwidth": "1GB/s,2GB/s,3GB/s"}, "bandwidth must be one value or 2"),
         ("mesh:2x2x2", {"latency": "1us,2us"}, "latency must be one value or 3"),
-        ("product:ring4xring4", {"latency": "1us,2us,1us"}, "latency must be one value or 2, from the ranks outward"),
+        (
+            "torus:4x4",
+            {"bandwidth": "1GB/s,2GB/s,3GB/s"},
+            "bandwidth must be one value or 2, in the order of dims, got",
+        ),
+        ("product:ring4xring4", {"latency": "1us,2us,1us"}, "latency must be one value or 2, in the order of dims"),
         ("backbone:4", {"bandwidth": [1, 2, 3]}, "bandwidth must be one value or 2"),
         ("ring:4", {"bandwidth": "1GB/s,2GB/s"}, "bandwidth must be one value, got '1GB/s,2GB/s'"),
         ("bus:4", {"latency": "-1us"}, "latency must not be negative, got '-1us'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import oracles
@@ -22,6 +23,7 @@ FIELDS = [
     "ranks",
     "size_bytes",
     "topology",
+    "placement",
     "model",
     "engine",
     "ordering",
@@ -35,6 +37,8 @@ FIELDS = [
     "messages_between_groups",
     "bytes_between_groups",
     "lower_bound_s",
+    "lower_bound_kind",
+    "lower_bound_reason",
     "efficiency",
     "wall_s",
 ]
@@ -274,6 +278,12 @@ def test_messages_between_groups_are_counted_where_there_is_a_topology():
     assert packed.bytes_between_groups == packed.wire_bytes
     without = cs.simulate(RING, **PORTS, nbytes=4096)
     assert without.messages_between_groups is without.to_dict()["bytes_between_groups"] is None
+
+
+def test_efficiency_is_one_where_bound_and_time_differ_by_rounding_and_no_more_is_forgiven():
+    result = cs.simulate(cs.make_schedule("all_reduce", "ring", ranks=4), nbytes=8, alpha=1, beta=1)
+    for bound, efficiency in ((result.time * (1 + 4e-16), 1.0), (result.time * 1.5, 1.5), (result.time / 2, 0.5)):
+        assert replace(result, bound=replace(result.bound, seconds=bound)).efficiency == efficiency
 
 
 def test_rank_times_say_when_each_rank_has_finished():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ def vectors(ranks: int) -> np.ndarray:
     return np.random.default_rng(ranks).normal(size=(ranks, ELEMENTS)).astype(np.float32)
 
 
+@functools.cache
 def bits(name: str, ranks: int, **options: str) -> np.ndarray:
     """Return what every rank ends with, as integers: 0.0 and -0.0 are not the same bits."""
     return cs.execute(cs.make_schedule("all_reduce", name, ranks, **options), vectors(ranks)).view(np.uint32)

@@ -478,7 +478,7 @@ def test_a_file_may_name_a_shape_and_its_figures_can_be_changed(tmp_path):
         ('["b"]', '["c"]', "unknown node in 'to': 'c'"),
         ('["b"]', "[true]", "unknown node in 'to': True"),
         ("ranks = 4", "ranks = 0", "ranks must be a whole number of at least 1, got 0"),
-        ("ranks = 4", "", "ranks must be a whole number of at least 1, got None"),
+        ("ranks = 4", "", "the key 'ranks' is missing"),
         ('["a", "b"]', '"a"', "switches must be a list of names, got 'a'"),
         ('["a", "b"]', "[1]", "switches must be a list of names, got [1]"),
         ("ranks = 4", "ranks = 4\nranks = 5", "is not TOML"),
@@ -502,7 +502,7 @@ def test_a_wrong_file_is_refused_with_its_path_and_the_reason(old, new, part, tm
         ('shape = "str"\nranks = 2\n', "unknown shape 'str'; did you mean 'star'?"),
         ('shape = "star"\nranks = 2\nlatency = 0\n', "the key 'bandwidth' is missing"),
         ('shape = "star"\nrank = 2\n', "'rank'; did you mean 'ranks'?"),
-        ('shape = "star"\nbandwidth = 1\nlatency = 0\n', "ranks must be a whole number of at least 1, got None"),
+        ('shape = "star"\nbandwidth = 1\nlatency = 0\n', "the key 'ranks' is missing"),
         ("ranks = 3\n[[cable]]\nfrom = 0\nto = 1\nbandwidth = 1\nlatency = 0\n", "no path from rank 0 to rank 2"),
     ],
 )
@@ -616,3 +616,16 @@ def test_the_dgx_a100_is_what_its_datasheet_says():
 def test_a_machine_of_fixed_size_is_not_taken_for_a_larger_one():
     with pytest.raises(cs.InputError, match="fewer than the 16 asked for"):
         cs.load_topology("nvidia/dgx-a100:16")
+
+
+def test_a_latency_beyond_all_numbers_is_refused_when_it_is_asked_for():
+    net = cs.star(2, bandwidth=1, latency=1e308)
+    with pytest.raises(cs.InputError, match="latency from rank 0 to rank 1 of topology 'star:2' is too large"):
+        net.route_latency(0, 1)
+
+
+def test_whether_messages_take_one_path_is_said_only_where_it_is_known():
+    ring = cs.ring(4, bandwidth="1GB/s", latency="1us")
+    assert ring.takes_one_path
+    assert cs.reroute(ring, "shortest").takes_one_path
+    assert not cs.reroute(ring, "spread").takes_one_path

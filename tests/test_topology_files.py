@@ -329,3 +329,41 @@ def test_what_has_its_own_figures_says_how_to_change_them():
         cs.load_topology("nvidia/dgx-a100", bandwidth=1)
     net = cs.load_topology("nvidia/dgx-a100", overrides={"*": {"bandwidth": "x0.5"}})
     assert set(net.bandwidth) == {1.5e11}
+
+
+# Other files, and far too much
+
+
+def test_routes_in_another_file_are_looked_for_beside_the_file_that_names_them(tmp_path, monkeypatch):
+    folder = tmp_path / "machines"
+    folder.mkdir()
+    (folder / "ways.toml").write_text("[[route]]\nfrom = 0\nto = 1\nvia = [3, 2]\n", encoding="utf-8")
+    text = 'shape = "ring"\nranks = 4\nbandwidth = "1GB/s"\nlatency = "1us"\nrouting = "explicit:ways.toml"\n'
+    (folder / "net.toml").write_text(text, encoding="utf-8")
+    for here, name in ((tmp_path, "machines/net.toml"), (folder, "net.toml"), (folder, str(folder / "net.toml"))):
+        monkeypatch.chdir(here)
+        net = cs.load_topology(name)
+        assert [net.links[i].head for i in net.route(0, 1)] == [3, 2, 1]
+    monkeypatch.chdir(tmp_path)
+    ring = cs.ring(4, bandwidth="1GB/s", latency="1us")
+    assert len(cs.reroute(ring, "explicit:machines/ways.toml").route(0, 1)) == 3  # said by people: where they are
+    with pytest.raises(cs.InputError, match="cannot read"):
+        cs.reroute(ring, "explicit:ways.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("leaf {0-1}", "leaf {0-99999999999999999999}", "stands for more than 1000000 names"),
+        ('latency = "1us"\n', 'latency = "1us"\nparallel = 100000000000\n', "of memory"),
+        ("from = ", "from = []\n#", "'from' names no node"),
+        ("ranks = ", "# ", "the key 'ranks' is missing"),
+        ("ranks = ", "summary = 3\nranks = ", "summary must be text, got 3"),
+        ("ranks = ", "source = [1]\nranks = ", "source must be text, got [1]"),
+        ('latency = "1us"', 'latency = {value = "1us", source = 3}', "the source of a latency must be text, got 3"),
+        (None, "[[route]]\nfrom = 0\nto = 0\nvia = []\n", "route 1: it must lead from one rank to another, got 0 to 0"),
+    ],
+)
+def test_what_is_far_too_large_or_of_the_wrong_kind_is_refused(tmp_path, old, new, part):
+    assert old is None or old in LEAVES
+    assert part in refusal(tmp_path, LEAVES + new if old is None else LEAVES.replace(old, new, 1))

@@ -27,7 +27,7 @@ COMMANDS = {
     "verify": "prove that an algorithm counts each contribution exactly once",
     "check": "check an algorithm of your own and say what is wrong with it",
     "numerics": "measure how exactly each algorithm sums, against the bound of theory",
-    "list": "list algorithms, topologies, collectives, models, engines",
+    "list": "list what has a name: algorithms, topologies, routings, collectives, models, ...",
     "example": "the textbook's examples, run",
     "exercise": "the textbook's exercises, answered with numbers",
     "completion": "print the script that makes your shell complete collsim",

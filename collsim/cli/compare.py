@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from collsim.cli import comma_separated
-from collsim.cli.networks import change_options, topology_arguments
-from collsim.cli.options import algorithm_options, network_options, parse_options, settings
+from collsim.cli.networks import topology_arguments, topology_options
+from collsim.cli.options import algorithm_options, parse_options, settings, simulation_options
 from collsim.cli.output import print_json, print_table, print_words
 from collsim.comparison import EFFECTS, Comparison, compare, verdict
 from collsim.errors import InputError
@@ -38,8 +38,8 @@ Examples:
 @click.option(
     "--models", default="all", show_default=True, metavar="NAME,...", callback=comma_separated, help="Models, or all."
 )
-@network_options
-@change_options
+@topology_options
+@simulation_options
 @algorithm_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array and nothing else.")
 def command(

@@ -15,6 +15,8 @@ from collsim.collectives import COLLECTIVES, summary
 from collsim.engines import ENGINES
 from collsim.graph import ORDERINGS
 from collsim.models import MODELS
+from collsim.placement import PLACEMENTS
+from collsim.routing import ROUTINGS
 from collsim.shapes import SHAPES
 from collsim.topology_files import describe_preset, presets
 
@@ -49,9 +51,19 @@ def _topologies() -> Entries:
     return shapes + [{"name": name, "summary": describe_preset(name)} for name in presets()]
 
 
+def _placements() -> Entries:
+    named = [{"name": how.example, "summary": how.summary} for how in PLACEMENTS.values()]
+    return [
+        *named,
+        {"name": "0,4,1,5", "summary": "rank 0 at place 0, rank 1 at place 4, ...; the other places follow"},
+    ]
+
+
 SECTIONS: dict[str, Callable[[], Entries]] = {
     "algorithms": _algorithms,
     "topologies": _topologies,
+    "routings": lambda: [{"name": way.example, "summary": way.summary} for way in ROUTINGS.values()],
+    "placements": _placements,
     "collectives": lambda: [{"name": name, "summary": summary(name)} for name in COLLECTIVES],
     "models": lambda: [{"name": model.name, "summary": model.summary} for model in MODELS.values()],
     "engines": lambda: [{"name": e.name, "summary": e.summary} for e in ENGINES.values()],

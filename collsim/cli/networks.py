@@ -19,25 +19,15 @@ _NAMES = ("bandwidth", "latency", "routing", "placement", "overrides", "injectio
 
 
 def topology_options(command: Command) -> Command:
-    """Add what describes a network: ``--bandwidth``, ``--latency`` and the options of `change_options`.
-
-    For commands that have no `collsim.cli.options.network_options`, which bring the first two.
-    """
-    command = change_options(command)
+    """Add what describes a network: its figures, and what is changed about it."""
     for option in reversed(
         (
-            click.option("--bandwidth", metavar="RATE", help="Of every link of a shape: 10GB/s, 200Gbit/s."),
-            click.option("--latency", metavar="TIME", help="Of every link of a shape: 5us."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def change_options(command: Command) -> Command:
-    """Add what is changed about a network: ``--routing``, ``--placement``, ``--override`` and ``--injection``."""
-    for option in reversed(
-        (
+            click.option(
+                "--bandwidth",
+                metavar="RATE",
+                help="Of every link of a shape: 10GB/s, 200Gbit/s; or one a level, as in 300GB/s,25GB/s.",
+            ),
+            click.option("--latency", metavar="TIME", help="Of every link of a shape: 5us; or one a level."),
             click.option(
                 "--routing",
                 metavar="NAME",

@@ -29,12 +29,13 @@ def algorithm_options(command: Command) -> Command:
     )(command)
 
 
-def network_options(command: Command) -> Command:
-    """Add what describes the network and how it is simulated."""
+def simulation_options(command: Command) -> Command:
+    """Add how messages are simulated, and alpha and beta instead of a topology.
+
+    What describes a topology is in `collsim.cli.networks.topology_options`.
+    """
     for option in reversed(
         (
-            click.option("--bandwidth", metavar="RATE", help="Of every link of a shape: 10GB/s, 200Gbit/s."),
-            click.option("--latency", metavar="TIME", help="Of every link of a shape: 5us."),
             click.option("--alpha", metavar="TIME", help="Seconds a message, without a topology: 5us."),
             click.option("--beta", metavar="TIME", help="Seconds a byte, without a topology: 0.1ns."),
             click.option("--gamma", metavar="TIME", default="0", help="Seconds a byte that a reduction costs: 0.05ns."),
@@ -127,11 +128,12 @@ def parse_offsets(pairs: tuple[str, ...], ranks: int) -> list[str] | None:
     Raises
     ------
     InputError
-        If one is not of that form or its rank does not exist.
+        If one is not of that form, its rank does not exist or comes twice.
     """
     if not pairs:
         return None
     offsets = ["0"] * ranks
+    given: set[int] = set()
     for pair in pairs:
         rank, equals, text = pair.partition("=")
         if not equals:
@@ -139,6 +141,9 @@ def parse_offsets(pairs: tuple[str, ...], ranks: int) -> list[str] | None:
         number = parse_count(rank, "the rank of an offset", minimum=0)
         if number >= ranks:
             raise InputError(f"offset {pair!r} is for a rank that does not exist (there are 0..{ranks - 1})")
+        if number in given:
+            raise InputError(f"the offset of rank {number} is given twice")
+        given.add(number)
         offsets[number] = text
     return offsets
 

@@ -8,16 +8,16 @@ from typing import Any
 import click
 
 from collsim.accuracy import CHECKED_DTYPES, check
+from collsim.bounds import Bound
 from collsim.catalog import make_schedule
-from collsim.cli.networks import change_options, refuse_without_topology, topology_arguments
-from collsim.cli.options import algorithm_options, network_options, parse_offsets, parse_options, settings
+from collsim.cli.networks import refuse_without_topology, topology_arguments, topology_options
+from collsim.cli.options import algorithm_options, parse_offsets, parse_options, settings, simulation_options
 from collsim.cli.output import print_facts, print_json, progress_bar
 from collsim.errors import InputError
 from collsim.results import Result
 from collsim.simulation import simulate
-from collsim.sweeps import record_of
 from collsim.topology_files import load_topology
-from collsim.units import format_bandwidth, format_size, format_time
+from collsim.units import format_bandwidth, format_size, format_time, parse_count
 
 # With --check the numbers are the point; the times need some network.
 _CHECKED_ON = "book"
@@ -40,8 +40,8 @@ Examples:
 @click.option("-n", "--ranks", metavar="K", help="Number of ranks (default: as many as the topology has).")
 @click.option("-s", "--size", required=True, metavar="SIZE", help="Of the whole vector: 4GB, 64MiB, 1000.")
 @click.option("-t", "--topology", metavar="NAME", help="A shape, a machine or a TOML file; see 'collsim list'.")
-@network_options
-@change_options
+@topology_options
+@simulation_options
 @algorithm_options
 @click.option("--offset", "offsets", multiple=True, metavar="RANK=TIME", help="A rank that starts late: 3=1ms.")
 @click.option(
@@ -74,6 +74,7 @@ def command(
     **shared: Any,
 ) -> None:
     """Simulate one COLLECTIVE and report its time, bandwidth and bounds."""
+    drawn = parse_count(seed, "seed", minimum=0)
     network = None
     changes = topology_arguments(shared)
     count: Any = ranks
@@ -100,10 +101,10 @@ def command(
             progress=progress,
             **run_settings,
         )
-    record = record_of(result)
+    record = result.to_dict()
     report = None
     if checked:
-        report = check(schedule, result.nbytes, dtype=dtype, seed=seed)
+        report = check(schedule, result.nbytes, dtype=dtype, seed=drawn)
         record |= report.to_dict()
     if as_json:
         print_json(record)
@@ -129,7 +130,7 @@ def _print(result: Result) -> None:
             "time": format_time(result.time),
             "algbw": (format_bandwidth(result.algbw), "size / time"),
             "busbw": (format_bandwidth(result.busbw), "algbw x the collective's factor: comparable with a link"),
-            "lower bound": (format_time(result.bound.seconds), result.bound.reason),
+            "lower bound": (format_time(result.bound.seconds), _why(result.bound)),
             "efficiency": (f"{100 * result.efficiency:.4g} %", "lower bound / time"),
             "steps": str(schedule.steps),
             "messages": str(schedule.messages),
@@ -139,6 +140,10 @@ def _print(result: Result) -> None:
             "simulated in": (format_time(result.wall_seconds), f"engine {result.engine}"),
         }
     )
+
+
+def _why(bound: Bound) -> str:
+    return bound.reason if bound.kind == "none" else f"{bound.kind}: {bound.reason}"
 
 
 def _where(result: Result) -> dict[str, str | tuple[str, str]]:

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from collsim.cli import comma_separated
-from collsim.cli.networks import change_options, refuse_without_topology, separate_topologies, topology_arguments
-from collsim.cli.options import algorithm_options, network_options, parse_options, settings
+from collsim.cli.networks import refuse_without_topology, separate_topologies, topology_arguments, topology_options
+from collsim.cli.options import algorithm_options, parse_options, settings, simulation_options
 from collsim.cli.output import print_json, print_table
 from collsim.sweeps import Record, iter_sweep
 from collsim.units import format_bandwidth, format_size, format_time
@@ -29,8 +29,8 @@ Examples:
 @click.option("-n", "--ranks", required=True, metavar="K,...", callback=comma_separated, help="Numbers of ranks.")
 @click.option("-s", "--sizes", required=True, metavar="SIZE,...", callback=comma_separated, help="Sizes: 1MB,1GB.")
 @click.option("-t", "--topologies", metavar="NAME,...", callback=separate_topologies, help="Shapes, machines or files.")
-@network_options
-@change_options
+@topology_options
+@simulation_options
 @algorithm_options
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, each row as soon as it is known.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ from collsim.metrics import (
 from collsim.shapes import SHAPES
 from collsim.topology import Topology, node_name
 from collsim.topology_check import FileFigure, examine_topology_file, file_figures
-from collsim.topology_files import describe_preset, load_topology, presets
+from collsim.topology_files import describe_file, load_topology, presets
 from collsim.units import format_bandwidth, format_time, parse_count
 
 # Figures of a shape for which none are given. Only here: a simulation refuses to guess.
@@ -92,7 +93,8 @@ def show(name: str, ranks: str | None, route: str | None, plot: str | None, as_j
     if pair is None and topology.ranks > 1:
         pair = _farthest_from_first(topology)
     halves = bisection(topology) if topology.ranks > 1 else None
-    sources = file_figures(presets()[_base(name)]) if _base(name) in presets() else []
+    path = _file(name)
+    sources = [] if path is None else file_figures(path)
     if as_json:
         print_json(_record(name, topology, assumed, figures, halves, pair, sources))
     else:
@@ -172,12 +174,14 @@ def _farthest_from_first(topology: Topology) -> tuple[int, int]:
     return 0, -max(away)[2]
 
 
+def _file(name: str) -> Path | None:
+    """Return the file that describes a network, None if it is a shape."""
+    return Path(name) if name.endswith(".toml") else presets().get(_base(name))
+
+
 def _summary(name: str) -> str:
-    base = _base(name)
-    if base in presets():
-        return describe_preset(base)
-    shape = SHAPES.get(base.replace("_", "-"))
-    return shape.summary if shape else ""
+    path = _file(name)
+    return SHAPES[_base(name).replace("_", "-")].summary if path is None else describe_file(path)
 
 
 def _what_there_is(topology: Topology) -> dict[str, str]:

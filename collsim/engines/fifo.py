@@ -2,7 +2,8 @@
 
 A packet of n bytes keeps a link busy for n/bandwidth, is at the next node the link's latency later, and there waits
 for the next link. A message that is not cut is one packet. Links of one medium are one server; a fatpipe serves any
-number at once. A packet without bytes waits for its turn like any other and keeps nobody waiting.
+number of messages at once, each as if it were alone. A packet without bytes waits for its turn like any other and
+keeps nobody waiting.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Packet(NamedTuple):
     order: int
     nbytes: float
     links: tuple[int, ...]
+    servers: tuple[Server, ...]  # of these links
 
 
 class FifoNetwork(Network):
@@ -44,15 +46,18 @@ class FifoNetwork(Network):
             None if fatpipe else servers[channel]
             for fatpipe, channel in zip(self.topology.fatpipe.tolist(), self.topology.channel.tolist(), strict=True)
         ]
-        self.first_order, packets = [], 0
+        self.first_order, packets, uncut = [], 0, 0
         for row in range(len(self.graph)):
             self.first_order.append(packets)
             if self.graph.transfer[row]:
-                packets += sum(self._count(nbytes) for nbytes, _ in self._parts(row))
-        if packets > MOST_PACKETS:
+                counts = [self._count(nbytes) for nbytes, _ in self._parts(row)]
+                packets += sum(counts)
+                uncut += len(counts)
+        times = -(-(packets - uncut) // MOST_PACKETS)  # messages that are not cut can be no fewer
+        if times > 1:
             raise InputError(
                 f"packets of {self.packet_bytes} bytes would be {packets} packets in all, more than {MOST_PACKETS}: "
-                f"choose larger ones, for example packet_bytes={self.packet_bytes * -(-packets // MOST_PACKETS)}"
+                f"choose larger ones, for example packet_bytes={self.packet_bytes * times}"
             )
 
     def _parts(self, row: int) -> list[tuple[float, tuple[int, ...]]]:
@@ -70,7 +75,9 @@ class FifoNetwork(Network):
             last = self._count(nbytes) - 1
             sizes = [self.packet_bytes] * last + [nbytes - last * self.packet_bytes if last else nbytes]
             order = self.first_order[row] + len(packets)
-            packets += [Packet(order + i, size, links) for i, size in enumerate(sizes)]
+            # Nobody shares a fatpipe, but the packets of one message take turns: together they have its bandwidth once.
+            servers = tuple(self.server[link] or Server(self.env) for link in links)
+            packets += [Packet(order + i, size, links, servers) for i, size in enumerate(sizes)]
         return packets
 
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
@@ -82,11 +89,9 @@ class FifoNetwork(Network):
             yield self.env.all_of([self.env.process(self._forward(row, packet)) for packet in packets])
 
     def _forward(self, row: int, packet: Packet) -> Generator[simpy.Event, Any, None]:
-        for hop, link in enumerate(packet.links):
+        for hop, (link, server) in enumerate(zip(packet.links, packet.servers, strict=True)):
             busy = packet.nbytes / self.bandwidth[link]
-            server = self.server[link]
-            if server is not None:
-                yield from server.turn(packet.order, busy)
+            yield from server.turn(packet.order, busy)
             if hop == 0 and not self.start[row] <= self.env.now:
                 self.start[row] = self.env.now  # the first of its packets leaves
             yield self.env.timeout(busy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from collsim.units import Quantity, parse_count
 
 # A link and its places in a topology's tables; measured with tracemalloc.
 _BYTES_A_LINK = 500
+_COUNTLESS = 10**18
 
 
 def star(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: bool = False) -> Topology:
@@ -191,6 +193,62 @@ def parse_flag(value: Any, what: str) -> bool:
     return found
 
 
+def parse_sizes(value: Any, what: str, one: str | None = None) -> list[int]:
+    """Return whole numbers of at least 1, given as text such as ``"4x4"``, as a sequence, or one alone.
+
+    In errors they are called `what` together, and each of them `one` (default: the same).
+
+    Raises
+    ------
+    InputError
+        If one is not a whole number or too small.
+
+    Examples
+    --------
+    >>> parse_sizes("4x8", "down"), parse_sizes([4, 8], "down"), parse_sizes(4, "down")
+    ([4, 8], [4, 8], [4])
+    """
+    given = listed(value)
+    if not given:
+        raise InputError(f"{what} must be one whole number or more, such as 4x4, got {value!r}")
+    return [parse_count(item, one or what) for item in given]
+
+
+def two_sizes(first: Any, second: Any, names: tuple[str, str], example: str) -> tuple[int, int]:
+    """Return two whole numbers, given one by one or both in the first, as in ``"4x8"``.
+
+    Raises
+    ------
+    InputError
+        If one is missing, comes twice, or is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> two_sizes("4x8", None, ("leaves", "ranks_per_leaf"), "leaf-spine:4x8")
+    (4, 8)
+    """
+    given = listed(first) + ([] if second is None else [second])
+    if len(given) != 2:
+        raise InputError(
+            f"{names[0]} and {names[1]} must be one number each, as in {example}, "
+            f"got {first!r}{'' if second is None else f' and {second!r}'}"
+        )
+    return parse_count(given[0], names[0]), parse_count(given[1], names[1])
+
+
+def listed(value: Any) -> list[Any]:
+    """Return several values as a list: of text such as ``"4x8"`` its parts, of one value alone itself.
+
+    Examples
+    --------
+    >>> listed("4x8"), listed((4, 8)), listed(4)
+    (['4', '8'], [4, 8], [4])
+    """
+    if isinstance(value, str):
+        return value.replace(",", "x").split("x")
+    return list(value) if isinstance(value, Iterable) else [value]
+
+
 def spec_name(name: str, **flags: bool) -> str:
     """Return the spec of a shape: its name and the flags that are set.
 
@@ -220,7 +278,9 @@ def refuse_too_many_links(links: int) -> None:
     --------
     >>> refuse_too_many_links(1000)
     """
-    refuse_too_large(_BYTES_A_LINK * links, f"a network of {links} links", "take fewer ranks")
+    # A number with hundreds of digits is none that a person reads, nor one that fits into a float.
+    words = f"{links}" if links < _COUNTLESS else f"more than {_COUNTLESS}"
+    refuse_too_large(_BYTES_A_LINK * min(links, _COUNTLESS), f"a network of {words} links", "take fewer ranks")
 
 
 # Routes are functions of a module, not closures: a topology can then be sent to another process.

@@ -7,8 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from collsim.errors import InputError
-from collsim.shapes.basic import parse_flag, refuse_too_many_links
-from collsim.shapes.trees import two_sizes
+from collsim.shapes.basic import parse_flag, refuse_too_many_links, two_sizes
 from collsim.topology import Link, Node, Topology, cable, level_values, link_values
 from collsim.units import Quantity, parse_count
 

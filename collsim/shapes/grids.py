@@ -8,12 +8,12 @@ running digit first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from collsim.errors import InputError
-from collsim.shapes.basic import parse_flag, refuse_too_many_links, spec_name, wire
+from collsim.shapes.basic import parse_flag, parse_sizes, refuse_too_many_links, spec_name, wire
 from collsim.topology import Link, Node, Topology, level_values, link_values
 from collsim.units import Quantity, parse_count
 
@@ -177,6 +177,7 @@ def hypercube(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex
     """
     ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
     bits = ranks.bit_length() - 1
+    refuse_too_many_links(ranks * bits)
     if ranks != 1 << bits:
         raise InputError(
             f"ranks of a hypercube must be a power of two, such as {1 << bits} or {2 << bits}, got {ranks}; "
@@ -298,16 +299,8 @@ def _row(kind: str, ranks: Any, bandwidth: Any, latency: Any, half_duplex: Any, 
 def _sides_grid(
     name: str, kind: str, dims: Any, bandwidth: Any, latency: Any, half_duplex: Any, routing: str
 ) -> Topology:
-    sides, shared = _parse_sides(dims), parse_flag(half_duplex, "half_duplex")
-    speeds, delays = level_values(bandwidth, latency, len(sides))
+    sides, shared = parse_sizes(dims, "dims", "a side in dims"), parse_flag(half_duplex, "half_duplex")
+    speeds, delays = level_values(bandwidth, latency, len(sides), "in the order of dims")
     axes = [Axis(kind, side, math.prod(sides[i + 1 :]), i + 1) for i, side in enumerate(sides)]
     spec = spec_name(f"{name}:{'x'.join(map(str, sides))}", half_duplex=shared)
     return connect(spec, axes, speeds, delays, shared, routing)
-
-
-def _parse_sides(dims: Any) -> list[int]:
-    given = dims.replace(",", "x").split("x") if isinstance(dims, str) else dims
-    sides = [parse_count(side, "a side in dims") for side in (given if isinstance(given, Iterable) else [given])]
-    if not sides:
-        raise InputError(f"dims must be the sides of the grid, such as 4x4 or [4, 4], got {dims!r}")
-    return sides

@@ -56,7 +56,7 @@ def product(
     [1, 2, 'switch 2.2', 6]
     """
     given, shared = _parse_dims(dims), parse_flag(half_duplex, "half_duplex")
-    speeds, delays = level_values(bandwidth, latency, len(given))
+    speeds, delays = level_values(bandwidth, latency, len(given), "in the order of dims")
     sizes = [size for _, size in given]
     axes = [Axis(kind, size, math.prod(sizes[:i]), i + 1) for i, (kind, size) in enumerate(given)]
     inner = sizes[0]

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from collsim.errors import InputError
-from collsim.shapes.basic import refuse_too_many_links
+from collsim.shapes.basic import listed, parse_sizes, refuse_too_many_links, two_sizes
 from collsim.topology import Link, Node, Route, Topology, cable, level_values
 from collsim.units import Quantity, parse_count
 
@@ -198,8 +198,9 @@ def leaf_spine(
     'leaf-spine:4x8,spines=4,oversubscription=2:1'
     """
     leaves, hosts = two_sizes(leaves, ranks_per_leaf, ("leaves", "ranks_per_leaf"), "leaf-spine:4x8")
+    refuse_too_many_links(2 * leaves * hosts)  # before it is multiplied by a bandwidth
     (speed, uplink), delays = level_values(bandwidth, latency, 2)
-    both = len(bandwidth.split(",") if isinstance(bandwidth, str) else _listed(bandwidth)) == 2  # or the uplinks follow
+    both = len(bandwidth.split(",") if isinstance(bandwidth, str) else listed(bandwidth)) == 2  # or the uplinks follow
     count = None if spines is None else parse_count(spines, "spines")
     ratio = None if oversubscription is None else _ratio(oversubscription)
     if count is not None and ratio is not None:
@@ -246,53 +247,6 @@ def fit_fat_tree(ranks: int) -> dict[str, int]:
             "give another as in fat-tree:down=4x4,up=1x2"
         )
     return {"k": k}
-
-
-def parse_sizes(value: Any, what: str) -> list[int]:
-    """Return whole numbers of at least 1, given as text such as ``"4x4"``, as a sequence, or one alone.
-
-    Raises
-    ------
-    InputError
-        If one is not a whole number or too small.
-
-    Examples
-    --------
-    >>> parse_sizes("4x8", "down"), parse_sizes([4, 8], "down"), parse_sizes(4, "down")
-    ([4, 8], [4, 8], [4])
-    """
-    given = _listed(value)
-    if not given:
-        raise InputError(f"{what} must be one whole number or more, such as 4x4, got {value!r}")
-    return [parse_count(item, what) for item in given]
-
-
-def two_sizes(first: Any, second: Any, names: tuple[str, str], example: str) -> tuple[int, int]:
-    """Return two whole numbers, given one by one or both in the first, as in ``"4x8"``.
-
-    Raises
-    ------
-    InputError
-        If one is missing, comes twice, or is not a whole number of at least 1.
-
-    Examples
-    --------
-    >>> two_sizes("4x8", None, ("leaves", "ranks_per_leaf"), "leaf-spine:4x8")
-    (4, 8)
-    """
-    given = _listed(first) + ([] if second is None else [second])
-    if len(given) != 2:
-        raise InputError(
-            f"{names[0]} and {names[1]} must be one number each, as in {example}, "
-            f"got {first!r}{'' if second is None else f' and {second!r}'}"
-        )
-    return parse_count(given[0], names[0]), parse_count(given[1], names[1])
-
-
-def _listed(value: Any) -> list[Any]:
-    if isinstance(value, str):
-        return value.split("x")
-    return list(value) if isinstance(value, Sequence) else [value]
 
 
 def _numbered(levels: int) -> list[str]:
