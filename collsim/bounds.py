@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from collsim.collectives import Collective
-from collsim.cuts import Cut
+from collsim.cuts import Cut, has_media
 from collsim.demands import DEMANDS, Demand, demand_of, supplies
 from collsim.limits import FEW, RUN_WORK, Limits, Ports, Side, crossing_in_words, exchange_in_words, limits_of
 from collsim.models import AlphaBeta, LogGP, Model
@@ -39,7 +39,8 @@ class Bound:
         set of ranks), ``"partition"`` (what all groups of ranks can send to each other), ``"distance"`` (bytes times
         the links that they must cross), ``"reduction"``, ``"start"`` (of the last rank), or ``"none"``.
     exact : bool
-        Whether no cut of the network gives a larger bound of its kind. If not, there may be one that was not tried.
+        False where a larger bound of the kind may exist: not all cuts, partitions or lengths of links were tried. For
+        a cut, True says that the bytes of no other take longer.
     cut : Cut, optional
         The cut, of a bound of that kind.
     """
@@ -342,6 +343,7 @@ def _of_cuts(collective: Collective, demand: Demand, starts: Floats, limits: Lim
     asked = asked[:: -(-len(asked) // FEW) or 1]  # of a scan on many ranks only some
     answers = [side for side in map(limits.tightest, asked) if side is not None]
     exact = questions is not None and len(asked) == len(questions) and all(side.cut.exact for side in answers)
+    exact &= not has_media(limits.topology)  # both directions together were asked of some cuts only
     remark = "" if exact else " (the tightest of the cuts tried)"
     largest: tuple[float, Side, float, float, bool | None] | None = None  # words are for this one only
     for side in [*answers, *limits.sides]:
@@ -367,11 +369,11 @@ def _of_cuts(collective: Collective, demand: Demand, starts: Floats, limits: Lim
         nbytes = demand.between(partition.parts)
         if nbytes > 0:
             reason = exchange_in_words(partition, len(starts), format_size(nbytes))
-            yield Bound(second + partition.latency + nbytes / partition.capacity, reason, "partition", exact)
+            yield Bound(second + partition.latency + nbytes / partition.capacity, reason, "partition", False)
     traffic = demand.traffic
     if traffic is not None:
         for lengths, words in limits.metrics:
             nbytes = float((traffic * lengths.distance).sum())
             if nbytes > 0:
                 seconds = second + limits.least_latency + nbytes / lengths.capacity
-                yield Bound(seconds, f"all bytes must cross {words} on their way", "distance", False)
+                yield Bound(seconds, words, "distance", False)

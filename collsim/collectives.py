@@ -377,6 +377,26 @@ def get_collective(name: str | Collective, **options: Any) -> Collective:
     return COLLECTIVES[known](**options)
 
 
+def root_of(collective: Collective, ranks: int) -> int:
+    """Return the root of a collective, 0 if it has none.
+
+    Raises
+    ------
+    InputError
+        If it is not one of so many ranks.
+
+    Examples
+    --------
+    >>> root_of(broadcast(root=2), 4)
+    2
+    """
+    root = parse_count(collective.options.get("root", 0), "root", minimum=0)
+    if root >= ranks:
+        # Otherwise nobody would be promised anything, and anything would keep the promise.
+        raise InputError(f"root of {collective.name} must be one of 0..{ranks - 1}, got {root}")
+    return root
+
+
 def _restore(name: str, options: dict[str, Any]) -> Collective:
     return COLLECTIVES[name](**options)
 

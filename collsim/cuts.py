@@ -364,6 +364,11 @@ def is_balanced(topology: Topology) -> bool:
     return capacities(topology).balanced
 
 
+def has_media(topology: Topology) -> bool:
+    """Return whether some links share a capacity, so that what leaves a set may be in the way of what enters it."""
+    return any(link.medium is not None for link in topology.links)
+
+
 class Budget:
     """How many links a search may still look at; counted, not timed, so that what is found is always the same."""
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collsim.collectives import Bools, Collective
+from collsim.collectives import Bools, Collective, root_of
 from collsim.groups import GroupedCollective
 from collsim.schedule import Floats
 
@@ -205,6 +205,7 @@ def _all_to_all(collective: Collective, ranks: int, size: Size) -> Demand:
 
 
 def _send_recv(collective: Collective, ranks: int, size: Size) -> Demand:
+    collective.outputs(ranks, ranks, 0)  # raises if `to` is no permutation of these ranks
     rank = np.arange(ranks)
     to = np.asarray(collective.options.get("to", (rank + 1) % ranks))
     moves = to != rank
@@ -270,7 +271,7 @@ DEMANDS: dict[str, Callable[[Collective, int, Size], Demand]] = {
 
 
 def _root(collective: Collective, ranks: int) -> Bools:
-    root: Bools = np.arange(ranks) == collective.options["root"]
+    root: Bools = np.arange(ranks) == root_of(collective, ranks)
     return root
 
 
@@ -287,6 +288,11 @@ def demand_of(collective: Collective, ranks: int, nbytes: float, itemsize: int |
         Size of the vector in bytes.
     itemsize : int, optional
         Bytes of one element, if vectors are cut between elements only.
+
+    Raises
+    ------
+    InputError
+        If the root, `to` or the counts of the collective are not for so many ranks.
 
     Examples
     --------
@@ -367,7 +373,7 @@ def supplies(collective: Collective, ranks: int) -> list[Supply] | None:
     [Supply(weights=(0, 1, 0), targets=(0, 1, 2), reverse=False)]
     """
     everyone = tuple(range(ranks))
-    root = collective.options.get("root", 0)
+    root = root_of(collective, ranks)
     counts = tuple(collective.options.get("counts", [1] * ranks))
     of_root = tuple(int(rank == root) for rank in everyone)
     plain = collective.name.removesuffix("v")

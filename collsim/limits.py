@@ -340,20 +340,24 @@ class Limits:
     @cached_property
     def partitions(self) -> list[Partition]:
         """Ways to divide the ranks, every rank alone among them, with what the links between the parts carry."""
-        around = {side.mask.tobytes(): side.cut.inside for side in self.sides}
+        around: dict[bytes, Iterable[Node]] = {}
+        for side in self.sides:
+            around[(~side.mask).tobytes()] = self._numbers.keys() - side.cut.inside
+        around.update((side.mask.tobytes(), side.cut.inside) for side in self.sides)
+        alone = list(np.eye(self.ranks, dtype=bool)) if self.ranks <= 4096 else []
         found = []
-        for parts in [*self._groupings, list(np.eye(self.ranks, dtype=bool)) if self.ranks <= 4096 else []]:
-            insides: list[Iterable[Node]] = []
-            for part in parts:
-                own = around.get(part.tobytes())
-                insides.append(np.flatnonzero(part).tolist() if own is None else own)
-            for reverse in (False, True):
-                links = sorted(
-                    {i for inside in insides for i in crossing_links(self.topology, inside, reverse=reverse)}
-                )
-                capacity = channel_capacity(self.topology, links)
-                if parts and capacity is not None:
-                    found.append(Partition(parts, links, capacity, float(capacity), self.least_latency))
+        for parts in [*self._groupings, alone]:
+            bare = [np.flatnonzero(part).tolist() for part in parts]
+            closed = [around.get(part.tobytes(), inside) for part, inside in zip(parts, bare, strict=True)]
+            # The smallest cuts around the ranks one by one need not be the smallest together.
+            for insides in (closed, bare) if parts is alone and closed != bare else (closed,):
+                for reverse in (False, True):
+                    links = sorted(
+                        {i for inside in insides for i in crossing_links(self.topology, inside, reverse=reverse)}
+                    )
+                    capacity = channel_capacity(self.topology, links)
+                    if parts and capacity is not None:
+                        found.append(Partition(parts, links, capacity, float(capacity), self.least_latency))
         return found
 
     # Distances
@@ -365,9 +369,11 @@ class Limits:
         if self.ranks > FEW or any(link.fatpipe or link.medium is not None for link in links):
             return []
         speed = [link.bandwidth for link in links]
-        found = [(self._metric([1.0] * len(links), math.fsum(speed)), "their links")]
+        carried = f"each byte needs every link of its way, and all links together carry {format_bandwidth(sum(speed))}"
+        found = [(self._metric([1.0] * len(links), math.fsum(speed)), carried)]
         if len(set(speed)) > 1:
-            found.append((self._metric([1 / each for each in speed], float(len(links))), "their links, slow ones most"))
+            busy = "each byte keeps every link of its way busy, slow ones longer, and there are only so many links"
+            found.append((self._metric([1 / each for each in speed], float(len(links))), busy))
         return found
 
     def _metric(self, length: list[float], capacity: float) -> Metric:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from collsim.collectives import Collective, get_collective
+from collsim.collectives import Collective, get_collective, root_of
 from collsim.errors import InputError
 from collsim.memory import available_bytes, refuse_too_large
 from collsim.units import parse_count, parse_time
@@ -102,10 +102,7 @@ class Schedule:
         self._check_rows()
 
     def _check_rows(self) -> None:
-        root = parse_count(self.collective.options.get("root", 0), "root", minimum=0)
-        if root >= self.ranks:
-            # Otherwise nobody would be promised anything, and anything would keep the promise.
-            raise InputError(f"root of {self.collective.name} must be one of 0..{self.ranks - 1}, got {root}")
+        root_of(self.collective, self.ranks)  # raises if there is no such rank
         compute = self.op == Op.COMPUTE
         last = self.chunk.astype(np.int64) + self.count
         rules = (

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from collsim.collectives import Collective, get_collective
-from collsim.cuts import channel_capacity, crossing_links, is_balanced
+from collsim.cuts import channel_capacity, crossing_links, has_media, is_balanced
 from collsim.demands import Demand, demand_of, supplies, whole_vector
 from collsim.errors import InputError
 from collsim.groups import GroupedCollective
@@ -101,12 +101,15 @@ def throughput(collective: Collective, topology: Topology, ranks: int | None = N
         raise InputError(
             f"{collective.name} has no throughput that is known: it moves no bytes, or is not in the table"
         )
+    if count == 1 or not demand.taking_part.any():
+        idle = "one rank has nothing to do" if count == 1 else "no rank needs anything from another"
+        return Throughput(None, idle, "none", True, False, None, frozenset(), ())
     limits = limits_of(topology, count, None)
     questions = supplies(collective, count)
     answers = [limits.tightest(question) for question in questions or ()]
     found = list(_limits_exactly(demand, [side for side in answers if side is not None], limits, size))
     best = max(found, key=lambda one: one.seconds, default=None)
-    exact = questions is not None and all(side is None or side.cut.exact for side in answers)
+    exact = questions is not None and not has_media(topology) and all(s is None or s.cut.exact for s in answers)
     if best is None:
         return Throughput(None, "nothing limits it", "none", exact, False, None, frozenset(), ())
     algbw = 1 / best.seconds
@@ -135,17 +138,20 @@ def _limits_exactly(demand: Demand, answers: list[Side], limits: Limits, size: i
                 links += [] if leaves else crossing_links(topology, side.cut.inside, reverse=True)
                 reason = crossing_in_words(side.mask, _of_n(share), float(capacity), leaves)
                 yield _ExactLimit(share / capacity, reason, "cut", side.cut.inside, tuple(links))
-    if not answers and limits.ranks > FEW:  # else every rank alone is among the sides, or was looked at for the answers
+    # Else every rank alone is among the sides, or was looked at for the answers.
+    if has_media(topology) or (not answers and limits.ranks > FEW):
         yield from _ranks_alone(demand, limits, size)
     for partition in limits.partitions:
         share = Fraction(demand.between(partition.parts)) / size
-        reason = exchange_in_words(partition, limits.ranks, _of_n(share))
-        yield _ExactLimit(share / partition.exact, reason, "partition", frozenset(), tuple(partition.links))
+        if share:
+            reason = exchange_in_words(partition, limits.ranks, _of_n(share))
+            yield _ExactLimit(share / partition.exact, reason, "partition", frozenset(), tuple(partition.links))
     if demand.traffic is not None and limits.metrics:
         hops = limits.metrics[0][0].distance  # whole numbers
         share = Fraction(float((demand.traffic * hops).sum())) / size
         capacity = sum((Fraction(link.bandwidth) for link in topology.links), Fraction(0))
-        reason = f"{_of_n(share)} must cross links in all, which carry {format_bandwidth(float(capacity))} together"
+        carried = format_bandwidth(float(capacity))
+        reason = f"{_of_n(share)} must cross links, counted on every link of a way; all links together carry {carried}"
         yield _ExactLimit(share / capacity, reason, "distance", frozenset(), tuple(range(len(topology.links))))
 
 
@@ -158,11 +164,12 @@ def _ranks_alone(demand: Demand, limits: Limits, size: int) -> Iterator[_ExactLi
     topology = limits.topology
     for rank in range(limits.ranks):
         mask = np.arange(limits.ranks) == rank
-        for nbytes, reverse in ((demand.send[rank], False), (demand.receive[rank], True)):
-            links = crossing_links(topology, [rank], reverse=reverse)
-            share, capacity = Fraction(float(nbytes)) / size, channel_capacity(topology, links)
+        out, into = (crossing_links(topology, [rank], reverse=reverse) for reverse in (False, True))
+        send, receive = (Fraction(float(nbytes[rank])) / size for nbytes in (demand.send, demand.receive))
+        for share, links, leaves in ((send, out, True), (receive, into, False), (send + receive, [*out, *into], None)):
+            capacity = channel_capacity(topology, links)
             if share and capacity is not None:
-                reason = crossing_in_words(mask, _of_n(share), float(capacity), not reverse)
+                reason = crossing_in_words(mask, _of_n(share), float(capacity), leaves)
                 yield _ExactLimit(share / capacity, reason, "cut", frozenset([rank]), tuple(links))
 
 
@@ -172,7 +179,7 @@ def _best_known(
     """Return what the best known schedule reaches; None if that is not known."""
     plain = collective.name.removesuffix("v")
     alone = not topology.switches and ranks == topology.ranks
-    shared = any(link.medium is not None for link in topology.links)
+    shared = has_media(topology)
     if plain in ("all_gather", "reduce_scatter", "broadcast", "reduce"):
         return (
             bound

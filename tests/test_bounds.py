@@ -257,6 +257,13 @@ def test_groups_behind_slow_links_must_exchange_their_sums():
     assert found.seconds == pytest.approx(max(2 * 3 * 600 / 16, 2 * 15 * 600 / 64), rel=1e-12)
 
 
+def test_two_groups_are_both_surrounded_by_their_switches():
+    # One set is the rest of the other: its cut must not be drawn around its bare ranks, over 100 B/s each.
+    found = by_kind("all_gather", two_pairs(), 400)["partition"]
+    assert found.reason == "2 groups of ranks must send each other 400 B over 2 B/s in all"
+    assert (found.seconds, found.exact) == (200, False)
+
+
 def test_a_bus_carries_all_messages_one_after_another():
     net = cs.Topology("bus", 4, [cs.Link(a, b, 1.0, 0.0, "bus") for a in range(4) for b in range(4) if a != b])
     found = lower_bound(cs.get_collective("all_reduce"), 4, 60, MaxMin(net))
@@ -344,6 +351,12 @@ def test_ranks_in_words():
     assert name_ranks([0, 2, 3, 9]) == "ranks 0, 2, 3, 9"
 
 
+@pytest.mark.parametrize("name", ["broadcast", "reduce", "gather", "scatter"])
+def test_a_root_that_does_not_exist_is_refused(name):
+    with pytest.raises(cs.errors.InputError, match=rf"root of {name} must be one of 0..3, got 4"):
+        lower_bound(cs.get_collective(name, root=4), 4, 60, AlphaBeta(1.0, 1.0))
+
+
 # Throughput
 
 
@@ -379,6 +392,42 @@ def test_throughput_is_what_the_bound_comes_to_for_large_vectors():
             assert seconds == pytest.approx(10**9 / float(found.algbw), rel=1e-9), (net, name)
 
 
+PLAIN = (
+    "all_gather",
+    "reduce_scatter",
+    "broadcast",
+    "reduce",
+    "scatter",
+    "all_reduce",
+    "all_to_all",
+    "send_recv",
+    "scan",
+)
+
+
+@hypothesis.settings(max_examples=60)
+@given(st.integers(2, 5), st.sampled_from(PLAIN), st.integers(0, 2**32 - 1))
+def test_throughput_is_what_the_bound_comes_to_on_any_network(ranks, name, seed):
+    net = any_network(ranks, np.random.default_rng(seed))
+    collective = cs.get_collective(name)
+    found = throughput(collective, net, ranks)
+    size = 1e16  # so large that latencies are nothing
+    seconds = max(one.seconds for one in lower_bounds(collective, ranks, size, MaxMin(net), work=None))
+    if found.algbw is None:
+        assert seconds < 100
+    else:
+        assert seconds == pytest.approx(size / float(found.algbw), rel=1e-9)
+        assert not (found.exact and any(link.medium is not None for link in net.links))
+
+
+def test_a_cut_that_is_tighter_for_both_directions_is_found_and_no_other_denied():
+    # Each half crosses 3 B/s of its own behind the switch; but in front of it both share 4 B/s.
+    net = cs.Topology("half", 2, [*cable(0, "s", 4.0, 0.0, medium="wire"), *cable("s", 1, 3.0, 0.0)])
+    found = best("all_gather", net)
+    assert (found.algbw, found.exact, found.attained) == (4, False, False)
+    assert found.reason == "n must enter and leave rank 0 over 4 B/s that both directions share"
+
+
 def test_where_all_reduce_may_be_faster_than_the_best_known_both_are_said():
     found = best("all_reduce", cs.mesh("5x5", 1.0, 0.0))
     assert (found.algbw, found.known, found.attained) == (Fraction(5, 3), Fraction(25, 24), False)
@@ -389,5 +438,12 @@ def test_throughput_without_bytes_or_limits():
         best("barrier", cs.star(4, 1.0, 0.0))
     fat = cs.Topology("fat", 2, [cs.Link(a, 1 - a, 1.0, 0.0, None, True) for a in (0, 1)])
     assert best("all_gather", fat).algbw is None
+    for idle in (
+        best("send_recv", cs.star(3, 1.0, 0.0), to=[0, 1, 2]),
+        best("gatherv", cs.star(2, 1.0, 0.0), counts=[4, 0]),
+    ):
+        assert (idle.algbw, idle.kind) == (None, "none")
+    one = throughput(cs.get_collective("all_reduce"), cs.star(3, 1.0, 0.0), 1)
+    assert (one.algbw, one.reason) == (None, "one rank has nothing to do")
     with pytest.raises(cs.errors.InputError, match="fewer than the 9"):
         throughput(cs.get_collective("all_gather"), cs.star(4, 1.0, 0.0), 9)

@@ -80,6 +80,16 @@ def test_fewer_ranks_options_and_the_network_s_own_options_are_taken():
     assert slow["ranks_inside"] == [0, 1, 2]
 
 
+def test_where_nothing_moves_nothing_limits():
+    assert "throughput  no limit" in run("send_recv", *TORUS, "-n", "3", "-o", "to=0,1,2")
+    text = run("all_gather", *TORUS, "-n", "1", "-s", "1MB")
+    assert "1 rank\n" in text
+    assert "one rank has nothing to do" in text
+    assert "No schedule for 1 MB takes less than 0 s (model maxmin)\n" in text
+    found = record("all_gather", *TORUS, "-n", "1")
+    assert (found["status"], found["algbw_Bps"], found["links"]) == ("no limit", None, [])
+
+
 def test_it_draws_the_cut(tmp_path):
     pytest.importorskip("matplotlib")
     first, second = tmp_path / "cut.svg", tmp_path / "again.svg"
@@ -98,6 +108,10 @@ def test_it_draws_the_cut(tmp_path):
         (["all_gather", *TORUS, "-n", "17"], "17"),
         (["all_gather", *TORUS, "--plot", "cut.txt"], "svg"),
         (["all_gather", *TORUS, "-s", "1 parsec"], "parsec"),
+        (["broadcast", *TORUS, "-o", "root=16"], "root of broadcast must be one of 0..15, got 16"),
+        (["gather", *TORUS, "-o", "root=x"], "root must be a whole number of at least 0, got 'x'"),
+        (["send_recv", *TORUS, "-o", "to=1,0"], "'to' must be a permutation of the ranks 0..15, got [1, 0]"),
+        (["send_recv", *TORUS, "-n", "3", "-o", "to=0,0,1"], "'to' must be a permutation of the ranks 0..2"),
     ],
 )
 def test_wrong_input_is_refused_in_a_line(args, message):

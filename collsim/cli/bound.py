@@ -74,13 +74,17 @@ def command(
         more = {} if nbytes is None else {"size_bytes": nbytes, "lower_bound_s": max(_seconds(bounds)), "bounds": times}
         print_json({"collective": promise.name, "topology": network.name, "ranks": count, **record, **more})
         return
-    click.echo(f"{promise.name} on {network.name}: {count} ranks\n")
+    click.echo(f"{promise.name} on {network.name}: {count} rank{'s' * (count > 1)}\n")
     print_facts(_facts(best, network, count, factor))
     if nbytes is not None:
         longest = max(_seconds(bounds))
         rows = [[b.kind, format_time(b.seconds), "*" * (b.seconds == longest), b.reason] for b in bounds if b.seconds]
-        click.echo(f"\nNo schedule for {format_size(nbytes)} takes less than {format_time(longest)} (model maxmin):\n")
-        print_table(["bound", "time", "", "because"], rows, left=(0, 2, 3))
+        click.echo(
+            f"\nNo schedule for {format_size(nbytes)} takes less than {format_time(longest)} (model maxmin)", nl=False
+        )
+        click.echo(":\n" if rows else "")
+        if rows:
+            print_table(["bound", "time", "", "because"], rows, left=(0, 2, 3))
 
 
 def _seconds(bounds: list[Bound]) -> list[float]:
@@ -98,9 +102,17 @@ def _rate(rate: Fraction | None, factor: Fraction | float = 1) -> tuple[str, str
     return f"{giga} GB/s", f"= {decimal}" if giga.denominator > 1 else ""
 
 
+def _status(best: Throughput) -> str:
+    if best.algbw is None:
+        return "no limit"
+    return "optimum" if best.attained else "upper bound"
+
+
 def _facts(best: Throughput, network: Topology, ranks: int, factor: float) -> dict[str, str | tuple[str, str]]:
+    if best.algbw is None:
+        return {"throughput": ("no limit", ""), "because": ("", best.reason)}
     exact, decimal = _rate(best.algbw)
-    status = "optimum" if best.attained else "upper bound"
+    status = _status(best)
     if best.attained:
         proof = "some schedule comes as close to it as one likes"
     elif best.exact:
@@ -139,7 +151,7 @@ def _kinds(best: Throughput, network: Topology) -> str:
 def _record(best: Throughput, network: Topology, ranks: int, factor: float) -> dict[str, Any]:
     known = None if best.known is None else float(best.known)
     return {
-        "status": "optimum" if best.attained else "upper bound",
+        "status": _status(best),
         "algbw_exact_GBps": None if best.algbw is None else str(best.algbw / 10**9),
         "algbw_Bps": None if best.algbw is None else float(best.algbw),
         "busbw_Bps": None if best.algbw is None else float(best.algbw) * (factor or 1.0),
