@@ -6,8 +6,6 @@ processor, and what each move has to wait for. Engines know this file, not sched
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collsim.errors import unknown
-from collsim.schedule import Floats, Ints, Op, Schedule
+from collsim.schedule import Floats, Ints, Op, Schedule, constant, is_constant
 
 Edges = NDArray[np.int64]
 
@@ -194,8 +192,7 @@ def lower(
     """
     if ordering not in ORDERINGS:
         raise unknown("ordering", ordering, ORDERINGS)
-    starts = np.zeros(schedule.ranks) if offsets is None else offsets
-    work = np.where(schedule.op == Op.REDUCE, gamma * payload, schedule.seconds)
+    work = np.where(schedule.op == Op.REDUCE, gamma * payload, schedule.seconds) if gamma else schedule.seconds
     head: Any = slice(None)  # the first row of each message
     if schedule.packed:
         head = np.flatnonzero(np.diff(schedule.message, prepend=-1))
@@ -213,13 +210,29 @@ def lower(
         transfer=transfer,
         src=schedule.src[head],
         dst=schedule.dst[head],
-        nbytes=payload + header_bytes * transfer if header_bytes else payload,
+        nbytes=_on_the_wire(payload, header_bytes, transfer),
         work=work,
-        release=np.stack([starts[schedule.src[head]], starts[schedule.dst[head]]]),
+        release=_releases(schedule, head, offsets),
         dependencies=dependencies,
         step=schedule.step[head] if ordering == "step" and not len(schedule.after) else None,
         move_of_row=schedule.message if schedule.packed else None,
     )
+
+
+def _on_the_wire(payload: Floats, header_bytes: float, transfer: NDArray[np.bool_]) -> Floats:
+    if not header_bytes:
+        return payload
+    if is_constant(payload) and transfer.all():
+        return constant(float(payload[0]) + header_bytes, np.float64, payload.shape)
+    wire: Floats = payload + header_bytes * transfer
+    return wire
+
+
+def _releases(schedule: Schedule, head: Any, offsets: Floats | None) -> Floats:
+    src, dst = schedule.src[head], schedule.dst[head]
+    if offsets is None:
+        return constant(0.0, np.float64, (2, len(src)))
+    return np.stack([offsets[src], offsets[dst]])
 
 
 _Ends = NDArray[np.uint8]
@@ -263,32 +276,45 @@ def _by_dataflow(schedule: Schedule) -> tuple[int, Edges, _Ends]:
     Every move of a step reads the state before the step, so within a step only writes of the same place
     wait for each other, in the order of rows.
     """
-    edges: set[tuple[int, int, int]] = set()
-    last_write: dict[tuple[int, int], int] = {}
-    reads_since: dict[tuple[int, int], list[int]] = defaultdict(list)
-    bounds = np.searchsorted(schedule.step, np.arange(schedule.steps + 1)).tolist()
-    for begin, end in itertools.pairwise(bounds):
-        reads: dict[tuple[int, int], list[int]] = defaultdict(list)
-        writes: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for row in range(begin, end):
-            for chunk in range(int(schedule.chunk[row]), int(schedule.chunk[row] + schedule.count[row])):
-                reads[int(schedule.src[row]), chunk].append(row)
-                writes[int(schedule.dst[row]), chunk].append(row)
-        for place, rows in reads.items():
-            if place in last_write:
-                edges.update((last_write[place], row, _READ_AFTER_WRITE) for row in rows)
-        for place, rows in writes.items():
-            edges.update((row, rows[0], _WRITE_AFTER_READ) for row in reads_since[place])
-            chain = [last_write[place], *rows] if place in last_write else rows
-            edges.update((row, following, _WRITE_AFTER_WRITE) for row, following in itertools.pairwise(chain))
-            last_write[place] = rows[-1]
-            reads_since[place] = []
-        for place, rows in reads.items():
-            reads_since[place] += rows
-    table = np.array(sorted(edges), dtype=np.int64).reshape(-1, 3)
-    table[:, :2] = schedule.message[table[:, :2]]
-    table = np.unique(table[table[:, 0] != table[:, 1]], axis=0)
-    return 0, table[:, :2], table[:, 2].astype(np.uint8)
+    rows = len(schedule)
+    begin = np.searchsorted(schedule.step, np.arange(schedule.steps + 1))
+    first, end = begin[schedule.step], begin[schedule.step + 1]  # of the step of each row
+    # An access is place * rows + row, so that sorted they stand place by place in the order of rows.
+    row = np.repeat(np.arange(rows), schedule.count)
+    chunk = np.arange(len(row)) - np.repeat(np.cumsum(schedule.count) - schedule.count, schedule.count)
+    chunk += schedule.chunk[row]
+    reads = np.sort((schedule.src[row].astype(np.int64) * schedule.chunks + chunk) * rows + row)
+    writes = np.sort((schedule.dst[row].astype(np.int64) * schedule.chunks + chunk) * rows + row)
+    place, row = np.divmod(writes, max(1, rows))
+    read_place, reader = np.divmod(reads, max(1, rows))
+    # The last write of an earlier step, and the first of a later one.
+    before = np.searchsorted(writes, read_place * rows + first[reader]) - 1
+    later = np.searchsorted(writes, read_place * rows + end[reader])
+    has_before = (before >= 0) & (place[before] == read_place) if len(place) else np.zeros(0, dtype=bool)
+    has_later = later < len(writes)
+    has_later[has_later] = place[later[has_later]] == read_place[has_later]
+    again = place[1:] == place[:-1]
+    table = np.concatenate(
+        [
+            _edges(row[before[has_before]], reader[has_before], _READ_AFTER_WRITE, schedule),
+            _edges(reader[has_later], row[later[has_later]], _WRITE_AFTER_READ, schedule),
+            _edges(row[:-1][again], row[1:][again], _WRITE_AFTER_WRITE, schedule),
+        ]
+    )
+    table.sort()  # not np.unique, which hashes: 50 times slower on millions of different numbers
+    table = table[np.concatenate([[True], table[1:] != table[:-1]])[: len(table)]]
+    pair, ends = np.divmod(table, _KINDS)
+    return 0, np.stack(np.divmod(pair, max(1, rows)), axis=1), ends.astype(np.uint8)
+
+
+_KINDS = 8
+
+
+def _edges(before: Edges, after: Edges, ends: int, schedule: Schedule) -> Edges:
+    """Return edges between messages, each as one number; none from a message to itself."""
+    before, after = schedule.message[before].astype(np.int64), schedule.message[after].astype(np.int64)
+    edges: Edges = ((before * len(schedule) + after) * _KINDS + ends)[before != after]
+    return edges
 
 
 def _explicit(schedule: Schedule) -> tuple[int, Edges, _Ends]:

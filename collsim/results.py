@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from collsim.bounds import Bound
 from collsim.engines.timeline import Timeline
+from collsim.errors import InputError
 from collsim.models import Model
 from collsim.schedule import Floats, Schedule
 from collsim.units import format_bandwidth, format_time
@@ -35,8 +36,10 @@ class Result:
         Size of the vector in bytes, as nccl-tests means it.
     payload : ndarray of float, shape (moves,)
         Bytes of each message.
-    timeline : Timeline
-        Times of every move, in seconds.
+    ends : ndarray of float, shape (ranks,)
+        When each rank was done with its last move, in seconds; 0 if it had none.
+    moves : Timeline or None
+        What `timeline` returns; None if no times of moves were kept (``simulate(..., timeline=False)``).
     topology : str or None
         Name of the network; None if alpha and beta were given.
     model, engine, ordering : str
@@ -56,7 +59,8 @@ class Result:
     schedule: Schedule
     nbytes: int
     payload: Floats
-    timeline: Timeline
+    ends: Floats
+    moves: Timeline | None
     topology: str | None
     model: str
     engine: str
@@ -76,7 +80,20 @@ class Result:
     @property
     def time(self) -> float:
         """Seconds from the start until the last rank has finished."""
-        return float(max(self.timeline.end, self._starts.max()))
+        return float(self.rank_times.max())
+
+    @property
+    def timeline(self) -> Timeline:
+        """Times of every move, in seconds.
+
+        Raises
+        ------
+        InputError
+            If they were not kept.
+        """
+        if self.moves is None:
+            raise InputError("the times of single moves were not kept: simulate with timeline=True (the default)")
+        return self.moves
 
     @property
     def _starts(self) -> Floats:
@@ -88,10 +105,7 @@ class Result:
 
         That is when it is done with all that it sends, receives and computes; at the earliest when it started.
         """
-        finished = self._starts.copy()
-        np.maximum.at(finished, self.schedule.src, self.timeline.sent)
-        np.maximum.at(finished, self.schedule.dst, self.timeline.finish)
-        return finished
+        return np.maximum(self._starts, self.ends)
 
     @property
     def algbw(self) -> float:
@@ -182,15 +196,21 @@ class Result:
     def to_frame(self) -> pd.DataFrame:
         """Return the schedule's table with ``nbytes`` and the times of every move joined on.
 
+        Raises
+        ------
+        InputError
+            If the times of moves were not kept.
+
         Returns
         -------
         pandas.DataFrame
             One row a move; times ``ready, start, sent, arrive, finish`` in seconds, as in `Timeline`.
         """
+        timeline = self.timeline
         frame = self.schedule.to_frame()
         frame["nbytes"] = self.payload
         for name in ("ready", "start", "sent", "arrive", "finish"):
-            frame[f"{name}_s"] = getattr(self.timeline, name)
+            frame[f"{name}_s"] = getattr(timeline, name)
         return frame
 
 

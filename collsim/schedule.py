@@ -10,7 +10,7 @@ nor how long anything takes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -93,16 +93,47 @@ class Schedule:
     def __post_init__(self) -> None:
         moves = len(self.step)
         if not len(self.seconds):
-            object.__setattr__(self, "seconds", np.zeros(moves))
-        if not len(self.message):
-            object.__setattr__(self, "message", np.arange(moves, dtype=np.int32))
+            object.__setattr__(self, "seconds", constant(0.0, np.float64, (moves,)))
+        alone = not len(self.message)
+        if alone:
+            own = np.arange(moves, dtype=np.int32)
+            own.flags.writeable = False
+            object.__setattr__(self, "message", own)
         for name, dtype in _COLUMNS.items():
             object.__setattr__(self, name, _frozen(name, getattr(self, name), dtype, (moves,)))
         object.__setattr__(self, "after", _frozen("after", self.after, np.int32, (len(self.after), 2)))
-        self._check_rows()
+        self._check_rows(alone)
 
-    def _check_rows(self) -> None:
+    def _check_rows(self, alone: bool) -> None:
         root_of(self.collective, self.ranks)  # raises if there is no such rank
+        if not self._plain():
+            self._check_columns()
+        if not alone:
+            self._check_messages()
+        self._check_after()
+
+    def _plain(self) -> bool:
+        """Return whether the columns as a whole show that no row breaks a rule: much quicker than row by row."""
+        if not len(self):
+            return True
+        return bool(
+            self.step[0] >= 0
+            and (self.step[1:] >= self.step[:-1]).all()
+            and self.src.min() >= 0
+            and self.src.max() < self.ranks
+            and self.dst.min() >= 0
+            and self.dst.max() < self.ranks
+            and (is_constant(self.op) or self.op.min() >= 0)
+            and self.op.max() < Op.COMPUTE
+            and (self.src != self.dst).all()
+            and self.chunk.min() >= 0
+            and _least(self.count) >= 1
+            and int(self.chunk.max()) + _most(self.count) <= self.chunks
+            and is_constant(self.seconds)
+            and self.seconds[0] == 0
+        )
+
+    def _check_columns(self) -> None:
         compute = self.op == Op.COMPUTE
         last = self.chunk.astype(np.int64) + self.count
         rules = (
@@ -122,6 +153,8 @@ class Schedule:
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise InputError(f"row {row} {what}: {self.describe(row)}")
+
+    def _check_messages(self) -> None:
         again = np.diff(self.message) == 0
         apart = (np.diff(self.message) < 0) | (np.diff(self.message) > 1)
         for name in ("step", "src", "dst"):
@@ -132,6 +165,8 @@ class Schedule:
                 f"row {row} has message {self.message[row]}: messages are numbered 0, 1, 2, ... down the table, and "
                 f"the rows of one have the same step, src and dst: {self.describe(row)}"
             )
+
+    def _check_after(self) -> None:
         if len(self.after):
             later = (self.after[:, 1] >= self.after[:, 0]) | (self.after.min(axis=1) < 0)
             if later.any() or self.after.max() >= len(self):
@@ -201,6 +236,8 @@ class Schedule:
         if itemsize is None:
             if (shares == shares[0]).all():
                 # One product, so that a message is to the last bit what a closed form says.
+                if is_constant(self.count) and len(self) and _most(self.op) < Op.COMPUTE:
+                    return constant(int(self.count[0]) * float(nbytes) * shares[0], np.float64, (len(self),))
                 payload = self.count * float(nbytes) * shares[0]
             else:
                 payload = _sums(np.asarray(shares * nbytes, dtype=np.float64), self.chunk, self.count)
@@ -218,6 +255,24 @@ class Schedule:
         frame = pd.DataFrame({name: getattr(self, name) for name in _COLUMNS})
         frame["op"] = [Op(op).name for op in self.op]
         return frame
+
+
+def constant(value: float, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return an array that is the same everywhere, and takes no memory."""
+    return np.broadcast_to(np.array(value, dtype=dtype), shape)
+
+
+def is_constant(array: NDArray[Any]) -> bool:
+    """Return whether an array is one of `constant`'s (others may be the same everywhere, too)."""
+    return array.ndim > 0 and not any(array.strides)
+
+
+def _least(column: NDArray[Any]) -> int:
+    return int(column[0] if is_constant(column) else column.min())
+
+
+def _most(column: NDArray[Any]) -> int:
+    return int(column[0] if is_constant(column) else column.max())
 
 
 def need_schedule(schedule: object, verb: str) -> None:
@@ -289,7 +344,7 @@ class ScheduleBuilder:
         self.collective = get_collective(collective)
         self.ranks = parse_count(ranks, "ranks")
         self.chunks = parse_count(chunks, "chunks")
-        self._parts: list[dict[str, NDArray[Any]]] = []
+        self._parts: list[_Part] = []
         self._after: list[NDArray[np.int64]] = []
         self._rows = 0
         available = available_bytes()
@@ -356,35 +411,32 @@ class ScheduleBuilder:
         packed: bool,
         after: Sequence[int] | NDArray[np.int64],
     ) -> NDArray[np.int64]:
-        columns = [
-            _whole(name, value) for name, value in zip(_INT_COLUMNS, (step, src, dst, chunk, count), strict=True)
-        ]
-        columns.append(np.atleast_1d(_durations(seconds)))
-        named = list(zip((*_INT_COLUMNS, "seconds"), columns, strict=True))
-        for name, column in named:
+        columns = {
+            name: _whole(name, value) for name, value in zip(_INT_COLUMNS, (step, src, dst, chunk, count), strict=True)
+        }
+        columns["seconds"] = np.atleast_1d(_durations(seconds))
+        for name, column in columns.items():
             if column.ndim > 1:
                 raise InputError(f"{name} must be a number or a list of numbers, one a move, got a table of them")
-        try:
-            *ints, cost = np.broadcast_arrays(*columns)
-        except ValueError:
-            shapes = ", ".join(f"{name} {len(column)}" for name, column in named if len(column) > 1)
-            raise InputError(f"the arrays of a move must have the same length, got {shapes}") from None
-        handles = np.arange(self._rows, self._rows + len(cost))
-        if self._rows + len(cost) > self._fits:
+        rows = {len(column) for column in columns.values()} - {1}
+        if len(rows) > 1:
+            shapes = ", ".join(f"{name} {len(column)}" for name, column in columns.items() if len(column) > 1)
+            raise InputError(f"the arrays of a move must have the same length, got {shapes}")
+        (length,) = rows or {1}
+        handles = np.arange(self._rows, self._rows + length)
+        if self._rows + length > self._fits:
             refuse_too_large(
-                (self._rows + len(cost)) * _BYTES_A_ROW,
-                f"a schedule of more than {self._rows + len(cost)} moves",
+                (self._rows + length) * _BYTES_A_ROW,
+                f"a schedule of more than {self._rows + length} moves",
                 "use fewer ranks or chunks",
             )
-        self._rows += len(cost)
-        part = dict(zip(_INT_COLUMNS, ints, strict=True))
-        # A message is known by its first row until the table is built.
-        part["message"] = handles
+        part = _Part(op, self._rows, length, {name: _narrow(column) for name, column in columns.items()})
+        self._rows += length
         if packed:
-            ends = np.stack(ints[:3], axis=1)
+            ends = np.stack([np.broadcast_to(columns[name], length) for name in ("step", "src", "dst")], axis=1)
             _, first, which = np.unique(ends, axis=0, return_index=True, return_inverse=True)
-            part["message"] = handles[first[which]]
-        self._parts.append({**part, "op": np.full(len(cost), op, dtype=np.int8), "seconds": cost})
+            part.message = handles[first[which]]
+        self._parts.append(part)
         earlier = _whole("after", after).astype(np.int64).ravel() if np.size(after) else np.zeros(0, dtype=np.int64)
         if earlier.size:
             self._after.append(np.stack([np.repeat(handles, len(earlier)), np.tile(earlier, len(handles))], axis=1))
@@ -392,27 +444,89 @@ class ScheduleBuilder:
 
     def build(self) -> Schedule:
         """Return the schedule, its rows in the order of steps."""
-        table: dict[str, Any] = {
-            name: np.concatenate([part[name] for part in self._parts]) if self._parts else np.zeros(0, dtype)
-            for name, dtype in _COLUMNS.items()
-        }
-        order = np.lexsort((table["message"], table["step"]))
+        table, message, order = self._table()
         after = np.concatenate(self._after) if self._after else np.zeros((0, 2), dtype=np.int64)
         if after.size:
             if after.min() < 0 or after.max() >= self._rows:
                 wrong = after.min() if after.min() < 0 else after.max()
                 raise InputError(f"'after' names row {wrong}, but the rows written are 0..{self._rows - 1}")
             place = np.empty(self._rows, dtype=np.int64)
-            place[order] = np.arange(self._rows)
+            place[order()] = np.arange(self._rows)
             after = place[after]
+        for column in table.values():
+            column.flags.writeable = False  # nobody else has it, so the schedule need not copy it
         return Schedule(
             collective=self.collective,
             ranks=self.ranks,
             chunks=self.chunks,
             after=after.astype(np.int32),
-            **{name: column[order] for name, column in table.items() if name != "message"},
-            message=renumbered(table["message"][order]),
+            message=message,
+            step=table["step"],
+            src=table["src"],
+            dst=table["dst"],
+            chunk=table["chunk"],
+            count=table["count"],
+            op=table["op"],
+            seconds=table["seconds"],
         )
+
+    def _table(self) -> tuple[dict[str, NDArray[Any]], Ints, Callable[[], NDArray[np.int64]]]:
+        """Return the columns in the order of steps, the messages (none if all rows are alone), and that order."""
+        parts = self._parts
+        alone = all(part.message is None for part in parts)
+        whole = alone and all(len(part.columns["step"]) == 1 for part in parts)
+        if whole:  # every call wrote rows of one step: put the calls in order, and no row must be moved
+            parts = sorted(parts, key=lambda part: int(part.columns["step"][0]))
+        table = {name: _joined(parts, name, self._rows) for name in _COLUMNS if name != "message"}
+        if whole:
+            return (
+                table,
+                np.zeros(0, dtype=np.int32),
+                lambda: np.concatenate([np.arange(part.first, part.first + part.length) for part in parts]),
+            )
+        message = np.arange(self._rows)  # a message is known by its first row until the table is built
+        for part in parts:
+            if part.message is not None:
+                message[part.first : part.first + part.length] = part.message
+        order = np.lexsort((message, table["step"]))
+        table = {name: column if is_constant(column) else column[order] for name, column in table.items()}
+        return table, np.zeros(0, dtype=np.int32) if alone else renumbered(message[order]), lambda: order
+
+
+@dataclass
+class _Part:
+    """The rows of one call: a column of one value is the same for all of them."""
+
+    op: Op
+    first: int
+    length: int
+    columns: dict[str, NDArray[Any]]
+    message: NDArray[np.int64] | None = None
+
+
+def _narrow(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy, which the caller cannot change later, in 32 bits where these can hold it."""
+    if column.dtype.kind == "f":
+        return column.copy()
+    narrow = column.astype(np.int32)
+    return narrow if column.dtype == np.int32 or (narrow == column).all() else column.copy()
+
+
+def _joined(parts: list[_Part], name: str, rows: int) -> NDArray[Any]:
+    """Return a column of all parts."""
+    if name == "op":
+        values = [np.array([part.op], dtype=np.int8) for part in parts]
+    else:
+        values = [part.columns[name] for part in parts]
+    dtype = np.result_type(_COLUMNS[name], *{value.dtype for value in values})
+    if rows and all(len(value) == 1 and value[0] == values[0][0] for value in values):
+        return constant(values[0][0], dtype, (rows,))
+    column = np.empty(rows, dtype=dtype)
+    begin = 0
+    for part, value in zip(parts, values, strict=True):
+        column[begin : begin + part.length] = value
+        begin += part.length
+    return column
 
 
 def renumbered(message: NDArray[Any]) -> Ints:

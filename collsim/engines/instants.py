@@ -24,10 +24,9 @@ class EndOfInstant(simpy.Event):
     settled before the next: a move only ever waits for moves of lower rows, so none can come too late.
     """
 
-    def __init__(
-        self, env: simpy.Environment, callback: Callable[[simpy.Event], None], row: int = _AFTER_ALL_ROWS
-    ) -> None:
+    def __init__(self, env: simpy.Environment, callback: Callable[[Any], None], row: int = _AFTER_ALL_ROWS) -> None:
         super().__init__(env)
+        self.row = row
         self.callbacks.append(callback)
         self._ok = True
         self._value = None
@@ -72,23 +71,31 @@ class Station:
         able = [queue for parts, queue in self._queues.items() if queue and self._busy.isdisjoint(parts)]
         return sorted(able, key=lambda queue: queue[0][:2]) if len(able) > 1 else able
 
-    def _serve(self, _: simpy.Event) -> None:
+    def _turn(self, able: list[list[Customer]]) -> int:
+        """Return the row whose turn within an instant it is when one of these queues is served."""
+        head = able[0][0]
+        # A next one that takes no time lets those behind it through at this same instant.
+        return min(customer.row for queue in able for customer in queue) if head.takes_no_time else head.row
+
+    def _serve(self, decision: EndOfInstant) -> None:
         able = self._able()
-        if able:
-            customer = heapq.heappop(able[0])
-            self._busy.update(customer.needs)
-            customer.served.succeed()
-            for part, seconds in customer.needs.items():
-                self.env.timeout(seconds).callbacks.append(partial(self._release, part))
+        if not able:
+            return
+        turn = self._turn(able)
+        if turn > decision.row:  # who brought this decision about has been served already, by an earlier one
+            EndOfInstant(self.env, self._serve, turn)
+            return
+        customer = heapq.heappop(able[0])
+        self._busy.update(customer.needs)
+        customer.served.succeed()
+        for part, seconds in customer.needs.items():
+            self.env.timeout(seconds).callbacks.append(partial(self._release, part))
 
     def _release(self, part: str, _: simpy.Event) -> None:
         self._busy.discard(part)
         able = self._able()
         if able:
-            # A next one that takes no time lets those behind it through at this same instant.
-            head = able[0][0]
-            row = min(customer.row for queue in able for customer in queue) if head.takes_no_time else head.row
-            EndOfInstant(self.env, self._serve, row)
+            EndOfInstant(self.env, self._serve, self._turn(able))
 
 
 class Server(Station):

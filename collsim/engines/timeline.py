@@ -51,6 +51,13 @@ class Timeline:
         sent = () if self.sent is self.finish else (self.sent[moves],)
         return Timeline(self.ready[moves], self.start[moves], self.arrive[moves], self.finish[moves], *sent)
 
+    def rank_ends(self, ranks: int, src: Ints, dst: Ints) -> Floats:
+        """Return when each rank is done with the last of its moves, shape (ranks,); 0 if it has none."""
+        ends = np.zeros(ranks)
+        np.maximum.at(ends, src, self.sent)
+        np.maximum.at(ends, dst, self.finish)
+        return ends
+
     @property
     def end(self) -> float:
         """When the last move has finished; 0 if there is none."""

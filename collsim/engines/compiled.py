@@ -1,0 +1,433 @@
+"""The fast engine: the same graphs of moves with the same meaning as in `collsim.engines.events`, compiled by numba.
+
+This file prepares the arrays that the kernels (`collsim.engines.kernels`) work on, and goes in and out of them to tell
+how far they are. Compiled code is kept on disk, so that it is made once a machine and not once a run.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collsim.engines import kernels as k
+from collsim.engines.timeline import Timeline
+from collsim.errors import SimulationError
+from collsim.graph import MoveGraph
+from collsim.memory import refuse_too_large
+from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin, Model
+from collsim.schedule import Floats, is_constant
+
+Array = NDArray[Any]
+Progress = Callable[[int, int], None]
+
+# How many turns of its loop a kernel takes, some 0.1 s, before it comes back to tell and to let itself be interrupted.
+_TURNS = 1 << 20
+
+# What a move, or a packet, takes in the arrays here while it runs, timeline included.
+_BYTES_A_MOVE = 80
+_BYTES_A_PART = 120
+
+
+def run(graph: MoveGraph, model: Model, progress: Progress | None = None) -> Timeline:
+    """Simulate a graph of moves; parameters, result and errors as for `collsim.engines.events.run`."""
+    simulation = _MODELS[type(model)](graph, model, keep=True)
+    simulation.run(progress)
+    return simulation.timeline
+
+
+def rank_ends(graph: MoveGraph, model: Model, progress: Progress | None = None) -> Floats:
+    """Return when each rank is done with its last move, shape (ranks,): 0 if it has none; no move's times are kept."""
+    simulation = _MODELS[type(model)](graph, model, keep=False)
+    simulation.run(progress)
+    return simulation.times.rank
+
+
+class _Run:
+    """One run: the arrays that all kernels have.
+
+    A model is a subclass that says what messages cost, and how many events, servers and customers there are besides.
+    """
+
+    kernel: ClassVar[Any]
+    apart = False  # whether each end of a move has times of its own
+    starts_when_ready = False
+    queues = True  # whether messages wait at servers
+    slots = 0  # of flows
+    most = 1  # parts of one message
+
+    route: NDArray[np.int32]
+    events: int
+    servers: int
+    customers: int
+
+    def __init__(self, graph: MoveGraph, model: Any, *, keep: bool) -> None:
+        self.graph, self.model = graph, model
+        self.moves = len(graph)
+        refuse_too_large(
+            self.moves * _BYTES_A_MOVE, f"a simulation of {self.moves} moves", "use fewer ranks, or timeline=False"
+        )
+        self.works = not _all_zero(graph.work)
+        self.route, self.pairs = _pairs(graph)
+        self.prepare()
+        self.g, pile = self._graph()
+        self._times(keep)
+        count = np.zeros(k.COUNTS, dtype=np.int64)
+        count[k.READY_HEAD] = count[k.READY_TAIL] = -1
+        count[k.FREE_SLOTS] = self.slots
+        self.state = k.State(
+            now=np.zeros(1),
+            count=count,
+            phase=np.zeros(max(self.customers, self.moves), dtype=np.uint8),
+            pile=np.zeros(pile, dtype=np.int64),
+            posts=np.zeros(self.moves if self.apart else 1, dtype=np.int32),
+        )
+        self.q = k.new_queue(self.events + self.servers, 4 * (graph.ranks + self.servers) + 1024)
+        self.st = k.new_stations(
+            self.servers,
+            self.customers if self.queues else self.moves if self.works else 1,
+            self.servers + self.most + 16,
+        )
+
+    # What a model brings.
+
+    def prepare(self) -> None:
+        """Work out the number of events, servers and customers, and what messages cost."""
+        raise NotImplementedError
+
+    def costs(self) -> k.Costs:
+        """Return what messages cost."""
+        raise NotImplementedError
+
+    def more(self) -> tuple[Any, ...]:
+        """Return the model's own blocks."""
+        return ()
+
+    # The rest is the same for all.
+
+    def _graph(self) -> tuple[k.Graph, int]:
+        """Return the moves as kernels take them, and how many moments can come at once."""
+        graph, moves = self.graph, self.moves
+        none = np.zeros(0, dtype=np.int32)
+        if graph.step is not None:
+            first, item = k.rank_lists(graph.ranks, graph.src, graph.dst, graph.transfer)
+            at, left, step = first[:-1].copy(), np.zeros(graph.ranks, dtype=np.int32), graph.step
+            waits = np.ones((moves, 2), dtype=np.int32) if self.apart else np.ones(moves, dtype=np.int32)
+            if self.apart:
+                waits[:, 1] = graph.transfer
+                waits = waits.ravel()
+            else:
+                waits += graph.transfer
+            pile = 1
+        else:
+            first, gates = graph.followers
+            item = gates.astype(np.int32)
+            at, left, step = np.zeros(0, dtype=np.int64), none, none
+            waits = graph.waits.astype(np.int32)
+            waits = waits + 1 if self.apart else waits.reshape(-1, 2).sum(axis=1, dtype=np.int32) + 1
+            pile = graph.nodes + 1
+        time, gate = _releases(graph)
+        if len(gate):
+            np.add.at(waits, gate if self.apart else gate >> 1, 1)
+        same = moves > 0 and is_constant(graph.nbytes)
+        return k.Graph(
+            transfer=np.ascontiguousarray(graph.transfer),
+            src=np.ascontiguousarray(graph.src),
+            dst=np.ascontiguousarray(graph.dst),
+            nbytes=np.ascontiguousarray(graph.nbytes[:1] if same else graph.nbytes, dtype=np.float64),
+            same=int(same),
+            work=np.ascontiguousarray(graph.work, dtype=np.float64) if self.works else np.zeros(0),
+            waits=np.ascontiguousarray(waits, dtype=np.int32),
+            apart=int(self.apart),
+            step=np.ascontiguousarray(step),
+            first=first.astype(np.int64, copy=False),
+            item=item,
+            at=at,
+            left=left,
+            release_time=time,
+            release_gate=gate,
+        ), pile
+
+    def _times(self, keep: bool) -> None:
+        none = np.zeros(0)
+        self.ends = none  # of moves; NaN where one has not finished
+        if keep:
+            ready, finish = np.full(self.moves, np.nan), np.full(self.moves, np.nan)
+            # What is the same by definition is there once: memory is what limits large runs.
+            start = ready if self.starts_when_ready and not self.works else np.full(self.moves, np.nan)
+            arrive = np.full(self.moves, np.nan) if self.works or self.apart else finish
+            sent = np.full(self.moves, np.nan) if self.apart else finish
+            self.timeline = Timeline(ready, start, arrive, finish, sent)
+            self.times = k.Times(
+                ready=ready,
+                start=none if start is ready else start,
+                sent=none if sent is finish else sent,
+                arrive=none if arrive is finish else arrive,
+                finish=finish,
+                rank=np.zeros(self.graph.ranks),
+            )
+        else:
+            self.times = k.Times(none, none, none, none, none, np.zeros(self.graph.ranks))
+
+    def run(self, progress: Progress | None) -> None:
+        """Run to the end.
+
+        Raises
+        ------
+        SimulationError
+            If moves are left that can never run.
+        """
+        with _compiling(self.kernel):
+            self.kernel.compile((k.ADDRESSES,))
+        why, finished = k.TELL, 0
+        while why != k.DONE:
+            if why == k.MORE_EVENTS:
+                self.q = self.q._replace(key=_twice(self.q.key), heap=_twice(self.q.heap))
+            elif why == k.MORE_DECISIONS:
+                self.st = self.st._replace(line=_twice(self.st.line), decision=_twice(self.st.decision))
+            elif why == k.MORE_FLOWS:
+                self.more_flows()
+            blocks = k.Blocks(self.g, self.q, self.state, self.times, self.st, self.costs(), *self.more())
+            why = k.TELL
+            while why == k.TELL:
+                self.state.count[k.TURNS] = _TURNS
+                why = int(self.kernel(blocks.where))
+                finished = int(self.state.count[k.FINISHED])
+                if progress is not None and self.moves and (why == k.TELL or why == k.DONE):
+                    progress(finished, self.moves)
+        if finished < self.moves:
+            message = f"{self.moves - finished} of {self.moves} moves can never run: they wait for each other"
+            if len(self.times.finish):
+                row = int(np.argmax(np.isnan(self.times.finish)))
+                message += f" (the first is row {row}, rank {self.graph.src[row]} to rank {self.graph.dst[row]})"
+            raise SimulationError(message)
+
+    def more_flows(self) -> None:
+        """Make room for as many flows again."""
+        raise NotImplementedError
+
+
+@contextmanager
+def _compiling(kernel: Any) -> Iterator[None]:
+    """Say so, on a terminal, if a kernel is not on disk yet and takes more than a second to compile."""
+    if not sys.stderr.isatty() or kernel.signatures:
+        yield
+        return
+    note = threading.Timer(1.0, lambda: print("collsim: compiling, once for this machine ...", file=sys.stderr))
+    note.daemon = True
+    note.start()
+    try:
+        yield
+    finally:
+        note.cancel()
+
+
+def _twice(array: Array) -> Array:
+    return np.concatenate([array, np.zeros_like(array)])
+
+
+def _all_zero(array: Array) -> bool:
+    return not (array.flat[0] if array.size and is_constant(array) else array.any())
+
+
+def _releases(graph: MoveGraph) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the times before which gates are not open, in order, and the gates; see `collsim.graph.Followers`."""
+    if _all_zero(graph.release):
+        return np.zeros(0), np.zeros(0, dtype=np.int64)
+    there = np.stack([np.ones_like(graph.transfer), graph.transfer])
+    end, row = np.nonzero((graph.release > 0) & there)
+    gate = 2 * row + end
+    order = np.lexsort((gate, graph.release[end, row]))
+    return graph.release[end, row][order], gate[order].astype(np.int64)
+
+
+# Up to so many ranks pairs are found in a table of all of them, which is much quicker than by sorting.
+_MOST_IN_TABLE = 4096
+
+
+def _pairs(graph: MoveGraph) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the number of each move's pair of ranks, and the pairs, shape (pairs, 2)."""
+    ranks = graph.ranks
+    if ranks <= _MOST_IN_TABLE:
+        number, keys = k.number_pairs(graph.src, graph.dst, ranks)
+    else:
+        keys, which = np.unique(graph.src.astype(np.int64) * ranks + graph.dst, return_inverse=True)
+        number = which.astype(np.int32)
+    return number, np.stack(np.divmod(keys, ranks), axis=1)
+
+
+_NO_FLOATS, _NO_INTS = np.zeros(0), np.zeros(0, dtype=np.int32)
+
+
+class _Ports(_Run):
+    """Alpha-beta: a send port, a receive port and a processor a rank."""
+
+    kernel = staticmethod(k.alpha_beta)
+
+    def prepare(self) -> None:
+        self.alpha, self.beta = self.model.costs(self.pairs[:, 0], self.pairs[:, 1])
+        self.events, self.servers, self.customers = self.moves, 3 * self.graph.ranks, self.moves
+        transfer = self.graph.transfer
+        self.in_order = bool(
+            (self.alpha <= 0).any() or (self.beta <= 0).any() or (self.graph.nbytes[transfer] <= 0).any()
+        )
+
+    def costs(self) -> k.Costs:
+        return k.Costs(self.route, self.alpha, self.beta, _NO_FLOATS, _NO_INTS, 0, int(self.in_order))
+
+
+class _Hosts(_Run):
+    """LogGP: a processor and two cards a rank."""
+
+    kernel = staticmethod(k.loggp)
+    apart = True
+
+    def prepare(self) -> None:
+        model = self.model
+        self.latency, self.gap = model.costs(self.pairs[:, 0], self.pairs[:, 1])
+        self.figures = np.array([model.o, model.g, model.O, float(model.S)])
+        self.events, self.servers, self.customers = self.moves, 3 * self.graph.ranks, self.moves
+        # The sender of a message that is not eager is done at the very moment that its receiver begins.
+        self.in_order = bool(model.o <= 0 or model.g <= 0 or self.graph.nbytes.max(initial=0) > model.S)
+
+    def costs(self) -> k.Costs:
+        return k.Costs(self.route, self.latency, self.gap, self.figures, _NO_INTS, 0, int(self.in_order))
+
+
+class _Links(_Run):
+    """What max-min and fifo have in common: messages in parts, on routes over links."""
+
+    def cut(self, packet: float, *, numbered: bool) -> None:
+        """Work out what each message is cut into: on each of its routes packets of at most so many bytes.
+
+        `numbered`: parts have numbers of their own also where there are moves that have none.
+        """
+        graph, topology = self.graph, self.model.topology
+        found = [topology.routes(tail, head) if tail != head else () for tail, head in self.pairs.tolist()]
+        routes = [route for several in found for route in several]
+        self.links = [route.links for route in routes]
+        amount = np.array([len(several) for several in found], dtype=np.int64)
+        begin = np.cumsum(amount) - amount
+        if packet == math.inf and amount.max(initial=0) <= 1 and (not numbered or graph.transfer.all()):
+            self.parts = k.Parts(np.zeros(0, np.int64), _NO_INTS, _NO_FLOATS, _NO_INTS, 1)
+            self.part_route = begin.astype(np.int32)[self.route]
+            self.number = 0
+            return
+        several = np.where(graph.transfer, amount[self.route], 0)
+        row = np.repeat(np.arange(self.moves), several)  # of each message on each of its routes
+        number = np.arange(len(row)) - np.repeat(np.cumsum(several) - several, several) + begin[self.route[row]]
+        nbytes = graph.nbytes[row] * np.array([route.share for route in routes])[number]
+        packets = np.maximum(1, np.ceil(nbytes / packet))
+        refuse_too_large(
+            packets.sum() * _BYTES_A_PART, f"{packets.sum():.0f} packets", "choose larger ones with packet_bytes"
+        )
+        count = packets.astype(np.int64)
+        size = np.full(int(count.sum()), packet)
+        last = np.cumsum(count) - 1
+        with np.errstate(invalid="ignore"):  # nothing times an infinite packet
+            size[last] = np.where(count > 1, nbytes - (count - 1) * packet, nbytes)
+        message = np.repeat(row, count).astype(np.int32)
+        of_message = np.bincount(message, minlength=self.moves)
+        self.parts = k.Parts(
+            first=np.concatenate([[0], np.cumsum(of_message)]),
+            message=message,
+            nbytes=size,
+            left=of_message.astype(np.int32),
+            most=int(of_message.max(initial=1)),
+        )
+        self.most = self.parts.most
+        self.part_route = np.repeat(number, count).astype(np.int32)
+        self.number = len(size)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every message is one part on one route."""
+        return not len(self.parts.first)
+
+
+class _Flows(_Links):
+    """Max-min: a flow on each route of a message, and a processor a rank."""
+
+    kernel = staticmethod(k.maxmin)
+    queues = False
+    starts_when_ready = True
+
+    def prepare(self) -> None:
+        topology = self.model.topology
+        self.cut(math.inf, numbered=False)
+        shared = [[int(topology.channel[i]) for i in links if not topology.fatpipe[i]] for links in self.links]
+        cap = [
+            min((float(topology.bandwidth[i]) for i in links if topology.fatpipe[i]), default=math.inf)
+            for links in self.links
+        ]
+        self.net = k.Net(
+            first=np.cumsum([0, *map(len, shared)]),
+            channel=np.array([channel for channels in shared for channel in channels], dtype=np.int32),
+            link=_NO_INTS,
+            latency=np.array([math.fsum(topology.latency[i] for i in links) for links in self.links], dtype=np.float64),
+            bandwidth=topology.bandwidth,
+            cap=np.array(cap, dtype=np.float64),
+        )
+        self.hops = max(1, int(np.diff(self.net.first).max(initial=1)))
+        self.events = self.moves + self.number
+        self.servers = self.graph.ranks
+        self.customers = max(self.moves, self.number)
+        self.slots = max(1, min(self.number or self.moves, 2 * self.graph.ranks + 64))
+        self.flows = k.new_flows(self.slots, self.hops)
+        self.channels = k.new_channels(len(topology.links))
+
+    def costs(self) -> k.Costs:
+        return k.Costs(self.part_route, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, _NO_INTS, self.hops, 0)
+
+    def more(self) -> tuple[Any, ...]:
+        return self.parts, self.net, self.flows, self.channels
+
+    def more_flows(self) -> None:
+        old = self.slots
+        self.slots = 2 * old
+        flows = k.new_flows(self.slots, self.hops)
+        for before, after in zip(self.flows, flows, strict=True):
+            after[: len(before)] = before
+        flows.free[:old] = np.arange(2 * old - 1, old - 1, -1)
+        self.flows = flows
+        self.state.count[k.FREE_SLOTS] = old
+
+
+class _Packets(_Links):
+    """Fifo: a server a link, and a processor a rank."""
+
+    kernel = staticmethod(k.fifo)
+
+    def prepare(self) -> None:
+        topology = self.model.topology
+        packet = self.model.packet_bytes
+        self.cut(math.inf if packet is None else float(packet), numbered=True)
+        link = np.array([i for links in self.links for i in links], dtype=np.int32)
+        self.net = k.Net(
+            first=np.cumsum([0, *map(len, self.links)]),
+            channel=np.where(topology.fatpipe[link], -1, topology.channel[link]).astype(np.int32),
+            link=link,
+            latency=topology.latency,
+            bandwidth=topology.bandwidth,
+            cap=_NO_FLOATS,
+        )
+        self.events = self.customers = self.moves + self.number
+        self.servers = len(topology.links) + self.graph.ranks
+        self.hop = np.zeros(max(1, self.number or self.moves), dtype=np.int32)
+        nbytes = self.graph.nbytes[self.graph.transfer] if self.whole else self.parts.nbytes
+        self.in_order = bool((nbytes <= 0).any())
+
+    def costs(self) -> k.Costs:
+        return k.Costs(self.part_route, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, self.hop, 0, int(self.in_order))
+
+    def more(self) -> tuple[Any, ...]:
+        return self.parts, self.net
+
+
+_MODELS: dict[type[Model], type[_Run]] = {AlphaBeta: _Ports, LogGP: _Hosts, MaxMin: _Flows, Fifo: _Packets}

@@ -1,0 +1,1740 @@
+"""The compiled engine's inner loops: the same models as in `collsim.engines.events`, in numba.
+
+Everything is an array that the caller has made: a kernel allocates nothing. So it can be left whenever something is to
+be said (progress), made larger, or stopped, and entered again where it was.
+
+Two things make it quick. Events that come a fixed time after they were ordered come in the order in which they were
+ordered; so each such delay has a *lane*, a list that is sorted by itself, and only what has a delay of its own goes
+through a heap. And max-min shares are worked out anew only for flows that are connected, by links that they share,
+with a flow that starts or ends.
+
+All compiled code is in this one file: numba keeps it on disk for as long as the file is the same, and does not look at
+others.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+import numpy as np
+from llvmlite import ir
+from numba import njit as _njit
+from numba.core import cgutils, types
+from numba.core.typing.templates import AttributeTemplate, signature
+from numba.extending import (
+    infer_getattr,
+    intrinsic,
+    lower_builtin,
+    lower_getattr_generic,
+    models,
+    register_model,
+    type_callable,
+)
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# What kernels see of a block of arrays is one address: of a table with the address and the length of each array.
+# Numba's own way, tuples of arrays, hands some 300 numbers to every function: 3 times slower, and twice as long to
+# compile (measured).
+Floats = Annotated[Array, types.float64, 1]
+Ints = Annotated[Array, types.int32, 1]
+Longs = Annotated[Array, types.int64, 1]
+Bytes = Annotated[Array, types.uint8, 1]
+Flags = Annotated[Array, types.boolean, 1]
+Pairs = Annotated[Array, types.int32, 2]
+Fours = Annotated[Array, types.int32, 4]
+
+
+class Column(types.Type):
+    """An array in a block; numbers that are not floats come out of it as int64."""
+
+    def __init__(self, dtype: Any, width: int) -> None:
+        self.dtype, self.width = dtype, width
+        self.item = types.int64 if isinstance(dtype, types.Integer) else dtype
+        super().__init__(f"Column({dtype}, {width})")
+
+
+class BlockType(types.Type):
+    """A block of arrays, and whole numbers, by their names."""
+
+    def __init__(self, kind: type) -> None:
+        self.place: dict[str, int] = {}
+        self.field: dict[str, Any] = {}
+        for number, (name, hint) in enumerate(get_type_hints(kind, include_extras=True).items()):
+            self.place[name] = 2 * number
+            self.field[name] = types.int64 if hint is int else Column(*hint.__metadata__)
+        super().__init__(f"Block({kind.__name__})")
+
+
+@register_model(BlockType)
+class _BlockModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, block: Any) -> None:
+        super().__init__(manager, block, ir.IntType(64))
+
+
+@register_model(Column)
+class _ColumnModel(models.StructModel):
+    def __init__(self, manager: Any, column: Any) -> None:
+        super().__init__(manager, column, [("data", types.int64), ("size", types.int64)])
+
+
+@infer_getattr
+class _BlockAttribute(AttributeTemplate):
+    key = BlockType
+
+    def generic_resolve(self, block: Any, name: str) -> Any:
+        return block.field.get(name)
+
+
+def _word(builder: Any, address: Any, place: int) -> Any:
+    pointer = builder.inttoptr(address, ir.IntType(64).as_pointer())
+    word = builder.load(builder.gep(pointer, [ir.Constant(ir.IntType(64), place)]))
+    word.set_metadata("invariant.load", builder.module.add_metadata([]))  # nobody writes there while a kernel runs
+    return word
+
+
+@lower_getattr_generic(BlockType)
+def _get_field(context: Any, builder: Any, block: Any, address: Any, name: str) -> Any:
+    data = _word(builder, address, block.place[name])
+    if block.field[name] is types.int64:
+        return data
+    column = cgutils.create_struct_proxy(block.field[name])(context, builder)
+    column.data, column.size = data, _word(builder, address, block.place[name] + 1)
+    return column._getvalue()
+
+
+@type_callable(len)
+def _type_len(context: Any) -> Any:
+    return lambda column: types.int64 if isinstance(column, Column) else None
+
+
+@lower_builtin(len, Column)
+def _len(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0]).size
+
+
+def _index_type(column: Any, index: Any) -> Any:
+    if isinstance(column, Column):
+        if column.width == 1 and isinstance(index, types.Integer):
+            return types.int64
+        if column.width > 1 and isinstance(index, types.BaseTuple) and len(index) == 2:
+            return types.UniTuple(types.int64, 2)
+    return None
+
+
+@type_callable(operator.getitem)
+def _type_getitem(context: Any) -> Any:
+    def typer(column: Any, index: Any) -> Any:
+        place = _index_type(column, index)
+        return None if place is None else signature(column.item, column, place)
+
+    return typer
+
+
+@type_callable(operator.setitem)
+def _type_setitem(context: Any) -> Any:
+    def typer(column: Any, index: Any, value: Any) -> Any:
+        place = _index_type(column, index)
+        return None if place is None else signature(types.none, column, place, column.item)
+
+    return typer
+
+
+def _place(context: Any, builder: Any, column_type: Any, column: Any, index: Any) -> Any:
+    """Return a pointer to an element."""
+    data = cgutils.create_struct_proxy(column_type)(context, builder, column).data
+    if column_type.width > 1:
+        row, place = cgutils.unpack_tuple(builder, index)
+        index = builder.add(builder.mul(row, ir.Constant(ir.IntType(64), column_type.width)), place)
+    kept = types.uint8 if column_type.dtype is types.boolean else column_type.dtype
+    return builder.gep(builder.inttoptr(data, context.get_data_type(kept).as_pointer()), [index])
+
+
+@lower_builtin(operator.getitem, Column, types.Any)
+def _getitem(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    column = signature.args[0]
+    value = builder.load(_place(context, builder, column, *arguments))
+    if column.dtype is types.boolean:
+        return builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0))
+    return context.cast(builder, value, column.dtype, column.item)
+
+
+@lower_builtin(operator.setitem, Column, types.Any, types.Any)
+def _setitem(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    column = signature.args[0]
+    value = arguments[2]
+    if column.dtype is types.boolean:
+        value = builder.zext(value, ir.IntType(8))
+    else:
+        value = context.cast(builder, value, column.item, column.dtype)
+    builder.store(value, _place(context, builder, column, arguments[0], arguments[1]))
+    return context.get_dummy_value()
+
+
+def _at(kind: type) -> Any:
+    """Return what makes, in a kernel, a block of an address."""
+    block = BlockType(kind)
+
+    @intrinsic
+    def at(typing: Any, address: Any) -> Any:
+        return block(types.int64), lambda context, builder, signature, arguments: arguments[0]
+
+    return at
+
+
+class Blocks:
+    """The blocks of a run, as a kernel takes them."""
+
+    def __init__(self, *blocks: Any) -> None:
+        self.blocks = blocks  # kept alive: kernels know addresses only
+        self.words = [_words(block) for block in blocks]
+        self.where = np.array([words.ctypes.data for words in self.words], dtype=np.int64)
+
+
+def _words(block: Any) -> Array:
+    words: list[int] = []
+    for name, hint in get_type_hints(type(block), include_extras=True).items():
+        value = getattr(block, name)
+        if hint is int:
+            words += [int(value), 0]
+            continue
+        dtype, width = hint.__metadata__
+        expected = np.dtype(bool if dtype is types.boolean else dtype.name)
+        if (
+            value.dtype != expected
+            or not value.flags.c_contiguous
+            or value.shape[1:] != ((width,) if width > 1 else ())
+        ):
+            raise TypeError(
+                f"{type(block).__name__}.{name} must be {expected} x {width}, got {value.dtype} {value.shape}"
+            )
+        words += [value.ctypes.data, len(value)]
+    return np.array(words, dtype=np.int64)
+
+
+def njit(function: Any) -> Any:
+    """Compile a function that kernels call."""
+    return _njit(error_model="numpy")(function)
+
+
+def inlined(function: Any) -> Any:
+    """Compile a function that kernels call often, into each place where they do: a call costs as much as it does."""
+    return _njit(error_model="numpy", forceinline=True)(function)
+
+
+ADDRESSES = types.Array(types.int64, 1, "C")
+
+
+def kernel(function: Any) -> Any:
+    """Compile a kernel, and keep it on disk."""
+    return _njit(cache=True, error_model="numpy")(function)
+
+
+def kernel_of_arrays(function: Any) -> Any:
+    """Compile a function of arrays, and keep it on disk."""
+    return _njit(cache=True, error_model="numpy")(function)
+
+
+INF = np.inf
+LANES = 8
+AT_ONCE = (
+    0  # the lane of what takes no time: it comes after all else of an instant, in the order in which it was ordered
+)
+HEAD, TAIL = 0, 1  # of a lane
+NEXT, PREV, PLACE, SLOT = 0, 1, 2, 3  # of an event
+
+# Why a kernel comes back.
+DONE, TELL, MORE_EVENTS, MORE_FLOWS, MORE_DECISIONS = range(5)
+
+# Where the life of a message, or of local work, stands: what its next event means.
+WAITING, FLYING, FLOWING, WORKING, LINK, TAKEN = 0, 1, 2, 3, 4, 5
+
+# Places in State.count
+READY_HEAD, READY_TAIL, FINISHED, TURNS, DECISIONS, FREE_SLOTS, RELEASES, MOMENTS, POSTS, TOUCHED, STARTED = range(11)
+LINE_HEAD, LINE_TAIL = 11, 12
+COUNTS = 13
+
+
+class Queue(NamedTuple):
+    """Events in the order of time. An event is a number; it is in the queue at most once."""
+
+    time: Floats  # of each event
+    node: (
+        Fours  # (events, 4): next and previous in its lane, its place (lane, or LANES + place in the heap), flow's slot
+    )
+    lane: Pairs  # (LANES, 2): first and last event
+    delay: Floats  # of each lane
+    key: Floats  # times in the heap
+    heap: Ints  # events in the heap
+    size: Longs  # 0 events in the heap, 1 lane `due` looks at, 2 lane used last, 3 lanes not empty, 4 lanes ever used
+    recent: Floats  # the last delay that had no lane
+
+
+queue_at = _at(Queue)
+
+
+def new_queue(events: int, heap: int) -> Queue:
+    """Return an empty queue for so many events, of which so many in the heap at first."""
+    return Queue(
+        np.empty(events),  # written before it is read, as all that is empty here
+        np.empty((events, 4), dtype=np.int32),
+        np.full((LANES, 2), -1, dtype=np.int32),
+        np.full(LANES, np.nan),
+        np.empty(heap),
+        np.empty(heap, dtype=np.int32),
+        np.array([0, 1, 1, 0, 2]),
+        np.full(1, np.nan),
+    )
+
+
+@njit
+def _up(q: Queue, i: int, event: int, t: float) -> None:
+    while i > 0:
+        parent = (i - 1) >> 2
+        if q.key[parent] <= t:
+            break
+        other = q.heap[parent]
+        q.key[i] = q.key[parent]
+        q.heap[i] = other
+        q.node[other, PLACE] = LANES + i
+        i = parent
+    q.key[i] = t
+    q.heap[i] = event
+    q.node[event, PLACE] = LANES + i
+
+
+@njit
+def _down(q: Queue, i: int, event: int, t: float) -> None:
+    n = q.size[0]
+    while True:
+        child = 4 * i + 1
+        if child >= n:
+            break
+        best, least = child, q.key[child]
+        for c in range(child + 1, min(child + 4, n)):
+            if q.key[c] < least:
+                best, least = c, q.key[c]
+        if least >= t:
+            break
+        other = q.heap[best]
+        q.key[i] = least
+        q.heap[i] = other
+        q.node[other, PLACE] = LANES + i
+        i = best
+    q.key[i] = t
+    q.heap[i] = event
+    q.node[event, PLACE] = LANES + i
+
+
+@njit
+def _find_lane(q: Queue, delay: float) -> int:
+    """Return the lane of a delay, -1 if there is none; a delay that comes twice in a row gets an empty one."""
+    for lane in range(1, q.size[4]):
+        if q.delay[lane] == delay:
+            return lane
+    free = -1
+    for i in range(1, LANES):
+        lane = LANES - i  # so that low ones are used first
+        if q.lane[lane, HEAD] < 0:
+            free = lane
+    if free >= 0 and q.recent[0] == delay:
+        q.delay[free] = delay
+        q.size[4] = max(q.size[4], free + 1)
+        return free
+    q.recent[0] = delay
+    return -1
+
+
+@inlined
+def add(q: Queue, event: int, now: float, delay: float) -> None:
+    """Let an event come `delay` after `now`."""
+    t = now + delay
+    q.time[event] = t
+    lane = q.size[2]
+    if t <= now:
+        lane = AT_ONCE
+    elif q.delay[lane] != delay:
+        lane = _find_lane(q, delay)
+        if lane < 0:
+            i = q.size[0]
+            q.size[0] = i + 1
+            _up(q, i, event, t)
+            return
+        q.size[2] = lane
+    last = q.lane[lane, TAIL]
+    if last >= 0:
+        q.node[last, NEXT] = event
+    else:
+        q.lane[lane, HEAD] = event
+        q.size[3] += 1
+    q.node[event, NEXT] = -1
+    q.node[event, PREV] = last
+    q.node[event, PLACE] = lane
+    q.lane[lane, TAIL] = event
+
+
+@njit
+def remove(q: Queue, event: int) -> None:
+    """Take an event out of the queue."""
+    where = q.node[event, PLACE]
+    if where < LANES:
+        before, after = q.node[event, PREV], q.node[event, NEXT]
+        if before >= 0:
+            q.node[before, NEXT] = after
+        else:
+            q.lane[where, HEAD] = after
+        if after >= 0:
+            q.node[after, PREV] = before
+        else:
+            q.lane[where, TAIL] = before
+            if before < 0:
+                q.size[3] -= 1
+        return
+    i = where - LANES
+    n = q.size[0] - 1
+    q.size[0] = n
+    if i < n:
+        last, t = q.heap[n], q.key[n]
+        if i > 0 and q.key[(i - 1) >> 2] > t:
+            _up(q, i, last, t)
+        else:
+            _down(q, i, last, t)
+
+
+@inlined
+def next_time(q: Queue) -> float:
+    """Return the time of the next event; infinite if there is none."""
+    t = q.key[0] if q.size[0] else INF
+    if q.size[3]:
+        for lane in range(q.size[4]):
+            event = q.lane[lane, HEAD]
+            if event >= 0 and q.time[event] < t:
+                t = q.time[event]
+    return t
+
+
+@inlined
+def due(q: Queue, limit: float) -> int:
+    """Take an event of a time up to `limit` out of the queue; -1 if there is none."""
+    if q.size[3]:
+        lane, lanes = q.size[1], q.size[4]
+        for _ in range(1, lanes):
+            event = q.lane[lane, HEAD]
+            if event >= 0 and q.time[event] <= limit:
+                _leave_lane(q, lane, event)
+                q.size[1] = lane
+                return event
+            lane = lane + 1 if lane + 1 < lanes else 1
+    if q.size[0] and q.key[0] <= limit:
+        event = q.heap[0]
+        remove(q, event)
+        return event
+    event = q.lane[AT_ONCE, HEAD]
+    if event >= 0:
+        _leave_lane(q, AT_ONCE, event)
+    return event
+
+
+@inlined
+def _leave_lane(q: Queue, lane: int, event: int) -> None:
+    after = q.node[event, NEXT]
+    q.lane[lane, HEAD] = after
+    if after >= 0:
+        q.node[after, PREV] = -1
+    else:
+        q.lane[lane, TAIL] = -1
+        q.size[3] -= 1
+
+
+class Graph(NamedTuple):
+    """The moves, and what waits for what: ordered by step in short, anything else by lists of gates."""
+
+    transfer: Flags  # bool (moves,)
+    src: Ints
+    dst: Ints
+    nbytes: Floats  # of each move; of all of them if it is the same
+    same: int  # 1 if it is
+    work: Floats  # seconds; empty if no move has any
+    waits: Ints  # of each counter
+    apart: int  # 1 if each end of a move has a counter of its own
+    step: Ints  # of each move; empty if there are lists of gates
+    first: Longs  # by step: of each rank's moves in `item`; else of each moment's gates
+    item: Ints  # by step: moves of each rank; else gates
+    at: Longs  # by step: where each rank is in its list
+    left: Ints  # by step: moves of its step that each rank has still to finish
+    release_time: Floats  # in ascending order
+    release_gate: Longs
+
+
+graph_at = _at(Graph)
+
+
+class Times(NamedTuple):
+    """When things happened; the arrays of single moves are empty if nobody asks for them."""
+
+    ready: Floats
+    start: Floats
+    sent: Floats
+    arrive: Floats
+    finish: Floats
+    rank: Floats  # when each rank was done last
+
+
+times_at = _at(Times)
+
+
+class Costs(NamedTuple):
+    """What messages cost."""
+
+    route: Ints  # of each message, or of each of its parts
+    fixed: Floats  # of each route: alpha, or LogGP's L
+    per_byte: Floats  # of each route: beta, or G
+    figures: Floats  # LogGP's o, g, O, S
+    hop: Ints  # fifo: how far each part is on its route
+    hops: int  # of the longest route
+    in_order: int  # 1 if anything may take no time
+
+
+costs_at = _at(Costs)
+
+
+class State(NamedTuple):
+    """What a kernel must know when it is entered again."""
+
+    now: Floats
+    count: Longs
+    phase: Bytes  # of each message
+    pile: Longs  # of moments that have come and were not told yet
+    posts: Ints  # of moves whose receiver is ready, where that matters apart
+
+
+state_at = _at(State)
+
+
+@inlined
+def size_of(g: Graph, row: int) -> float:
+    """Return the bytes of a message."""
+    return g.nbytes[0] if g.same else g.nbytes[row]
+
+
+@inlined
+def _become_ready(q: Queue, state: State, row: int) -> None:
+    q.node[row, NEXT] = -1
+    last = state.count[READY_TAIL]
+    if last >= 0:
+        q.node[last, NEXT] = row
+    else:
+        state.count[READY_HEAD] = row
+    state.count[READY_TAIL] = row
+
+
+@inlined
+def take_ready(q: Queue, state: State) -> int:
+    """Return a move that is ready and was not told yet; -1 if there is none."""
+    row = state.count[READY_HEAD]
+    if row >= 0:
+        after = q.node[row, NEXT]
+        state.count[READY_HEAD] = after
+        if after < 0:
+            state.count[READY_TAIL] = -1
+    return row
+
+
+@njit
+def _count_down(g: Graph, q: Queue, state: State, gate: int) -> None:
+    moves = len(g.src)
+    counter = gate if g.apart else gate >> 1
+    g.waits[counter] -= 1
+    if g.waits[counter] == 0:
+        row = gate >> 1
+        if gate & 1 and g.apart and (row >= moves or not g.transfer[row]):
+            return  # joins and local work have one end
+        if row >= moves:
+            state.pile[state.count[MOMENTS]] = gate | 1
+            state.count[MOMENTS] += 1
+        elif g.apart and gate & 1:
+            state.posts[state.count[POSTS]] = row
+            state.count[POSTS] += 1
+        else:
+            _become_ready(q, state, row)
+
+
+@njit
+def enter(g: Graph, q: Queue, state: State, rank: int) -> None:
+    """Let a rank enter the next step in which it has moves."""
+    place, end = g.at[rank], g.first[rank + 1]
+    if place == end:
+        return
+    step, begin = g.step[g.item[place]], place
+    while place < end:
+        row = g.item[place]
+        if g.step[row] != step:
+            break
+        receiving = g.transfer[row] and g.src[row] != rank
+        _count_down(g, q, state, 2 * row + receiving)
+        place += 1
+    g.left[rank] = place - begin
+    g.at[rank] = place
+
+
+@njit
+def passed(g: Graph, q: Queue, state: State, moment: int) -> None:
+    """Tell all that wait for a moment of a move: 2 row, its sender is done; 2 row + 1, it has finished."""
+    if len(g.step):
+        row = moment >> 1
+        if moment & 1 or g.transfer[row]:
+            rank = g.dst[row] if moment & 1 else g.src[row]
+            g.left[rank] -= 1
+            if g.left[rank] == 0:
+                enter(g, q, state, rank)
+        return
+    state.pile[state.count[MOMENTS]] = moment
+    state.count[MOMENTS] += 1
+    while state.count[MOMENTS]:
+        state.count[MOMENTS] -= 1
+        told = state.pile[state.count[MOMENTS]]
+        for i in range(g.first[told], g.first[told + 1]):
+            _count_down(g, q, state, g.item[i])
+
+
+@njit
+def begin(g: Graph, q: Queue, state: State) -> None:
+    """Let everything start that waits for nothing."""
+    if state.count[STARTED]:
+        return
+    state.count[STARTED] = 1
+    if len(g.step):
+        for rank in range(len(g.first) - 1):
+            enter(g, q, state, rank)
+    else:
+        for counter in range(len(g.waits)):
+            _count_down(g, q, state, counter if g.apart else 2 * counter)
+        while state.count[MOMENTS]:
+            state.count[MOMENTS] -= 1
+            told = state.pile[state.count[MOMENTS]]
+            for i in range(g.first[told], g.first[told + 1]):
+                _count_down(g, q, state, g.item[i])
+
+
+@njit
+def release(g: Graph, q: Queue, state: State, now: float) -> None:
+    """Tell the gates that wait for this time of the clock."""
+    i = state.count[RELEASES]
+    while i < len(g.release_time) and g.release_time[i] <= now:
+        _count_down(g, q, state, g.release_gate[i])
+        i += 1
+    state.count[RELEASES] = i
+
+
+@njit
+def next_release(g: Graph, state: State) -> float:
+    """Return the next time of the clock that gates wait for; infinite if there is none."""
+    i = state.count[RELEASES]
+    return g.release_time[i] if i < len(g.release_time) else INF
+
+
+class Stations(NamedTuple):
+    """Servers, one customer at a time: who came first is served first, of those at one instant the lowest number."""
+
+    busy: Flags  # bool (servers,)
+    queue: Pairs  # (servers, 2): first and last customer
+    serving: Ints  # customer of each server
+    came: Floats  # of each customer
+    quick: Flags  # bool (customers,): takes no time
+    link: Pairs  # (customers, 2): next and previous in the queue
+    # Servers that may serve at the end of an instant, as a customer's number << 32 | server: a list that is sorted
+    # by itself, for mostly they come so, and a heap for the others.
+    line: Longs
+    decision: Longs
+    pending: Flags  # bool (servers,): in `decision`, where the order of these makes no difference
+
+
+stations_at = _at(Stations)
+
+
+def new_stations(servers: int, customers: int, decisions: int) -> Stations:
+    """Return idle servers, with room for so many decisions at first."""
+    return Stations(
+        np.zeros(servers, dtype=np.bool_),
+        np.full((servers, 2), -1, dtype=np.int32),
+        np.full(servers, -1, dtype=np.int32),
+        np.zeros(customers),
+        np.zeros(customers, dtype=np.bool_),
+        np.empty((customers, 2), dtype=np.int32),
+        np.zeros(decisions, dtype=np.int64),
+        np.zeros(decisions, dtype=np.int64),
+        np.zeros(servers, dtype=np.bool_),
+    )
+
+
+@inlined
+def come(
+    st: Stations, state: State, server: int, customer: int, base: int, now: float, seconds: float, in_order: bool
+) -> None:
+    """Queue up a customer whose number is `customer` less `base`, and let the server decide."""
+    queue_up(st, server, customer, now, seconds)
+    decide(st, state, server, customer - base, in_order)
+
+
+@inlined
+def queue_up(st: Stations, server: int, customer: int, now: float, seconds: float) -> None:
+    """Put a customer into a queue: by when it comes, then by number."""
+    st.came[customer] = now
+    st.quick[customer] = seconds <= 0
+    after, before = -1, st.queue[server, TAIL]
+    while before >= 0 and st.came[before] == now and before > customer:
+        after, before = before, st.link[before, PREV]
+    st.link[customer, NEXT] = after
+    st.link[customer, PREV] = before
+    if before >= 0:
+        st.link[before, NEXT] = customer
+    else:
+        st.queue[server, HEAD] = customer
+    if after >= 0:
+        st.link[after, PREV] = customer
+    else:
+        st.queue[server, TAIL] = customer
+
+
+@inlined
+def decide(st: Stations, state: State, server: int, number: int, in_order: bool) -> None:
+    """Have a server look for its next customer at the end of this instant.
+
+    In what order servers do so matters only where something takes no time, so that one brings about another at this
+    same instant: `in_order` is by the number of the customer.
+    """
+    if not in_order:
+        if st.pending[server]:
+            return
+        st.pending[server] = True
+        st.decision[state.count[DECISIONS]] = server
+        state.count[DECISIONS] += 1
+        return
+    key = (np.int64(number) << 32) | server
+    tail = state.count[LINE_TAIL]
+    if tail == state.count[LINE_HEAD]:
+        state.count[LINE_HEAD] = tail = 0
+    if tail == 0 or st.line[tail - 1] <= key:
+        st.line[tail] = key
+        state.count[LINE_TAIL] = tail + 1
+        return
+    i = state.count[DECISIONS]
+    state.count[DECISIONS] = i + 1
+    while i > 0:
+        parent = (i - 1) >> 1
+        if st.decision[parent] <= key:
+            break
+        st.decision[i] = st.decision[parent]
+        i = parent
+    st.decision[i] = key
+
+
+@inlined
+def next_decision(st: Stations, state: State, in_order: bool) -> int:
+    """Return the next decision, number << 32 | server; -1 if there is none."""
+    n = state.count[DECISIONS]
+    if not in_order:
+        if n == 0:
+            return -1
+        state.count[DECISIONS] = n - 1
+        server = st.decision[n - 1]
+        st.pending[server] = False
+        return server
+    head = state.count[LINE_HEAD]
+    if head < state.count[LINE_TAIL] and (n == 0 or st.line[head] <= st.decision[0]):
+        state.count[LINE_HEAD] = head + 1
+        return st.line[head]
+    if n == 0:
+        return -1
+    n -= 1
+    state.count[DECISIONS] = n
+    first = st.decision[0]
+    key = st.decision[n]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= n:
+            break
+        if child + 1 < n and st.decision[child + 1] < st.decision[child]:
+            child += 1
+        if st.decision[child] >= key:
+            break
+        st.decision[i] = st.decision[child]
+        i = child
+    st.decision[i] = key
+    return first
+
+
+@inlined
+def _turn(st: Stations, server: int, in_order: bool) -> int:
+    """Return the customer whose number says when a server decides; -1 if it is busy or has none."""
+    customer = st.queue[server, HEAD]
+    if st.busy[server] or customer < 0:
+        return -1
+    least = customer
+    if in_order and st.quick[customer]:  # one that takes no time lets those behind it through at this same instant
+        while customer >= 0:
+            least = min(least, customer)
+            customer = st.link[customer, NEXT]
+    return least
+
+
+@inlined
+def serve(st: Stations, state: State, decision: int, base: int, in_order: bool) -> int:
+    """Return the customer that a server now serves; -1 if there is none, or if its turn is later in this instant."""
+    server = decision & 0xFFFFFFFF
+    turn = _turn(st, server, in_order)
+    if turn < 0:
+        return -1
+    if in_order and turn - base > decision >> 32:
+        decide(st, state, server, turn - base, in_order)
+        return -1
+    customer = _take(st, server)
+    st.busy[server] = True
+    st.serving[server] = customer
+    return customer
+
+
+@inlined
+def _take(st: Stations, queue: int) -> int:
+    customer = st.queue[queue, HEAD]
+    after = st.link[customer, NEXT]
+    st.queue[queue, HEAD] = after
+    if after >= 0:
+        st.link[after, PREV] = -1
+    else:
+        st.queue[queue, TAIL] = -1
+    return customer
+
+
+@inlined
+def free(st: Stations, state: State, server: int, base: int, in_order: bool) -> None:
+    """Let a server be done with its customer."""
+    st.busy[server] = False
+    turn = _turn(st, server, in_order)
+    if turn >= 0:
+        decide(st, state, server, turn - base, in_order)
+
+
+@njit
+def _finish(g: Graph, q: Queue, state: State, times: Times, row: int, now: float) -> None:
+    if len(times.finish):
+        times.finish[row] = now
+    times.rank[g.dst[row]] = now
+    state.count[FINISHED] += 1
+    if not g.apart or not g.transfer[row]:
+        _sent(g, q, state, times, row, now)
+    passed(g, q, state, 2 * row + 1)
+
+
+@njit
+def _sent(g: Graph, q: Queue, state: State, times: Times, row: int, now: float) -> None:
+    if len(times.sent):
+        times.sent[row] = now
+    times.rank[g.src[row]] = now
+    passed(g, q, state, 2 * row)
+
+
+@njit
+def _begin_work(times: Times, row: int, now: float) -> None:
+    if len(times.start):
+        times.start[row] = now
+    if len(times.arrive):
+        times.arrive[row] = now
+
+
+@njit
+def _arrive(
+    g: Graph, q: Queue, state: State, times: Times, st: Stations, processors: int, row: int, now: float, in_order: bool
+) -> None:
+    """Hand a message that is there, or local work, to the processor of its rank."""
+    if len(times.arrive) and g.transfer[row]:
+        times.arrive[row] = now
+    work = g.work[row] if len(g.work) else 0.0
+    if work > 0:
+        come(st, state, processors + g.dst[row], row, 0, now, work, in_order)
+    else:
+        if not g.transfer[row]:
+            _begin_work(times, row, now)
+        _finish(g, q, state, times, row, now)
+
+
+@njit
+def _work(g: Graph, q: Queue, times: Times, server_event: int, row: int, now: float) -> None:
+    """Let a processor begin with a move."""
+    if not g.transfer[row]:
+        _begin_work(times, row, now)
+    add(q, server_event, now, g.work[row])
+
+
+@njit
+def _advance(g: Graph, q: Queue, state: State) -> float:
+    """Return the next time at which anything happens; infinite if nothing does."""
+    now = min(next_time(q), next_release(g, state))
+    if now < INF:
+        state.now[0] = now
+        release(g, q, state, now)
+    return now
+
+
+@inlined
+def _pause(q: Queue, state: State, st: Stations, adding: int, flows: int) -> int:
+    """Return why the kernel must be left for a moment, or DONE if it need not.
+
+    `adding` events and decisions may be next, and besides an event for each of `flows`.
+    """
+    if q.size[0] + adding + flows > len(q.heap):
+        return MORE_EVENTS
+    if max(state.count[DECISIONS], state.count[LINE_TAIL]) + adding > len(st.decision):
+        return MORE_DECISIONS
+    state.count[TURNS] -= 1
+    if state.count[TURNS] < 0:
+        return TELL
+    return DONE
+
+
+@kernel
+def alpha_beta(where: Array) -> int:
+    """Ports at the ranks (see `collsim.engines.alpha_beta`); alpha and beta of each route."""
+    g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
+    times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
+    route, alpha, beta = costs.route, costs.fixed, costs.per_byte
+    in_order = costs.in_order != 0
+    moves, ranks = len(g.src), len(times.rank)
+    begin(g, q, state)
+    now = state.now[0]
+    release(g, q, state, now)
+    while True:
+        while True:
+            why = _pause(q, state, st, 4, 0)
+            if why:
+                return why
+            row = take_ready(q, state)
+            if row >= 0:
+                if len(times.ready):
+                    times.ready[row] = now
+                if g.transfer[row]:
+                    state.phase[row] = LINK
+                    come(
+                        st,
+                        state,
+                        g.src[row],
+                        row,
+                        0,
+                        now,
+                        beta[route[row]] * size_of(g, row) if in_order else 1.0,
+                        in_order,
+                    )
+                else:
+                    _arrive(g, q, state, times, st, 2 * ranks, row, now, in_order)
+                continue
+            event = due(q, now)
+            if event >= moves:
+                server = event - moves
+                row = st.serving[server]
+                free(st, state, server, 0, in_order)
+                if server >= 2 * ranks:
+                    _finish(g, q, state, times, row, now)
+                elif server >= ranks:
+                    _arrive(g, q, state, times, st, 2 * ranks, row, now, in_order)
+                continue
+            if event >= 0:
+                busy = beta[route[event]] * size_of(g, event) if in_order else 1.0
+                come(st, state, ranks + g.dst[event], event, 0, now, busy, in_order)
+                continue
+            if not state.count[DECISIONS] and state.count[LINE_HEAD] == state.count[LINE_TAIL]:
+                break
+            if q.size[0] + 3 * state.count[DECISIONS] + 4 > len(q.heap):
+                return MORE_EVENTS
+            while True:
+                decision = next_decision(st, state, in_order)
+                if decision < 0:
+                    break
+                row, server = serve(st, state, decision, 0, in_order), decision & 0xFFFFFFFF
+                if row >= 0 and server >= 2 * ranks:
+                    _work(g, q, times, moves + server, row, now)
+                elif row >= 0:
+                    add(q, moves + server, now, beta[route[row]] * size_of(g, row))
+                    if server < ranks:
+                        if len(times.start):
+                            times.start[row] = now
+                        add(q, row, now, alpha[route[row]])
+                if in_order:
+                    break  # see first what that brings about
+        now = _advance(g, q, state)
+        if now == INF:
+            return DONE
+
+
+class Parts(NamedTuple):
+    """What messages are cut into, on routes: empty arrays if every message is one part on one route."""
+
+    first: Longs  # of each message
+    message: Ints
+    nbytes: Floats
+    left: Ints  # parts of each message that are under way
+    most: int  # parts of one message
+
+
+parts_at = _at(Parts)
+
+
+class Net(NamedTuple):
+    """Routes: the channels that each crosses."""
+
+    first: Longs  # of each route, in `channel`
+    channel: Ints
+    link: Ints  # the link, or -1 (fifo: a fatpipe needs no server)
+    latency: Floats  # max-min: of each route; fifo: of each link
+    bandwidth: Floats  # of each link; a channel has the number of a link
+    cap: Floats  # max-min: least bandwidth of the fatpipes of each route
+
+
+net_at = _at(Net)
+
+
+@inlined
+def _message(parts: Parts, part: int) -> int:
+    return parts.message[part] if len(parts.message) else part
+
+
+@kernel
+def fifo(where: Array) -> int:
+    """Links serve packets one at a time (see `collsim.engines.fifo`)."""
+    g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
+    times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
+    parts, net, route, hop = parts_at(where[6]), net_at(where[7]), costs.route, costs.hop
+    in_order = costs.in_order != 0
+    moves = len(g.src)
+    whole = len(parts.message) == 0
+    # Events and customers: moves (which wait for processors), their packets, then the ends of servers' turns.
+    base = 0 if whole else moves
+    servers = moves if whole else moves + len(parts.message)
+    processors = len(net.bandwidth)
+    begin(g, q, state)
+    now = state.now[0]
+    release(g, q, state, now)
+    while True:
+        while True:
+            why = _pause(q, state, st, 4 + parts.most, 0)
+            if why:
+                return why
+            row = take_ready(q, state)
+            if row >= 0:
+                if len(times.ready):
+                    times.ready[row] = now
+                if not g.transfer[row]:
+                    _arrive(g, q, state, times, st, processors, row, now, in_order)
+                elif whole:
+                    _next_hop(g, q, state, times, st, parts, net, route, hop, base, row, now, in_order)
+                else:
+                    for part in range(parts.first[row], parts.first[row + 1]):
+                        _next_hop(g, q, state, times, st, parts, net, route, hop, base, part, now, in_order)
+                continue
+            event = due(q, now)
+            if event >= servers:
+                server = event - servers
+                customer = st.serving[server]
+                if server >= processors:
+                    free(st, state, server, 0, in_order)
+                    _finish(g, q, state, times, customer, now)
+                else:
+                    free(st, state, server, base, in_order)
+                    part = customer - base
+                    state.phase[part] = FLYING
+                    add(q, customer, now, net.latency[net.link[net.first[route[part]] + hop[part]]])
+                continue
+            if event >= 0:
+                part = event - base
+                at = net.first[route[part]] + hop[part]
+                if state.phase[part] == LINK:  # its turn on a fatpipe is over
+                    state.phase[part] = FLYING
+                    add(q, event, now, net.latency[net.link[at]])
+                    continue
+                hop[part] += 1
+                if at + 1 < net.first[route[part] + 1]:
+                    _next_hop(g, q, state, times, st, parts, net, route, hop, base, part, now, in_order)
+                    continue
+                row = _message(parts, part)
+                if not whole:
+                    parts.left[row] -= 1
+                    if parts.left[row]:
+                        continue
+                _arrive(g, q, state, times, st, processors, row, now, in_order)
+                continue
+            if not state.count[DECISIONS] and state.count[LINE_HEAD] == state.count[LINE_TAIL]:
+                break
+            if q.size[0] + 3 * state.count[DECISIONS] + 4 > len(q.heap):
+                return MORE_EVENTS
+            while True:
+                decision = next_decision(st, state, in_order)
+                if decision < 0:
+                    break
+                server = decision & 0xFFFFFFFF
+                customer = serve(st, state, decision, 0 if server >= processors else base, in_order)
+                if customer >= 0 and server >= processors:
+                    _work(g, q, times, servers + server, customer, now)
+                elif customer >= 0:
+                    part = customer - base
+                    if hop[part] == 0:
+                        _leave(times, _message(parts, part), now)
+                    link = net.link[net.first[route[part]] + hop[part]]
+                    add(q, servers + server, now, _bytes(g, parts, part) / net.bandwidth[link])
+                if in_order:
+                    break  # see first what that brings about
+        now = _advance(g, q, state)
+        if now == INF:
+            return DONE
+
+
+@inlined
+def _bytes(g: Graph, parts: Parts, part: int) -> float:
+    return parts.nbytes[part] if len(parts.nbytes) else size_of(g, part)
+
+
+@inlined
+def _leave(times: Times, row: int, now: float) -> None:
+    if len(times.start) and not times.start[row] <= now:
+        times.start[row] = now
+
+
+@inlined
+def _next_hop(
+    g: Graph,
+    q: Queue,
+    state: State,
+    times: Times,
+    st: Stations,
+    parts: Parts,
+    net: Net,
+    route: Array,
+    hop: Array,
+    base: int,
+    part: int,
+    now: float,
+    in_order: bool,
+) -> None:
+    at = net.first[route[part]] + hop[part]
+    busy = _bytes(g, parts, part) / net.bandwidth[net.link[at]]
+    if net.channel[at] >= 0:
+        come(st, state, net.channel[at], base + part, base, now, busy, in_order)
+    else:
+        if hop[part] == 0:
+            _leave(times, _message(parts, part), now)
+        state.phase[part] = LINK
+        add(q, base + part, now, busy)
+
+
+class Flows(NamedTuple):
+    """Flows that are under way, each in a slot, and where each stands in the lists of its channels."""
+
+    left: Floats  # bytes left at `since`
+    since: Floats
+    rate: Floats
+    fresh: Floats  # the rate that is being worked out
+    part: Ints
+    next: Ints  # of each slot and hop, in the channel's list
+    prev: Ints
+    free: Ints  # slots that are free
+    list: Ints
+    marked: Bytes
+
+
+flows_at = _at(Flows)
+
+
+class Channels(NamedTuple):
+    """What flows share, and the flows on each."""
+
+    first: Ints  # slot and hop of the first flow
+    flows: Ints  # how many; one that crosses it twice counts twice
+    mark: Bytes  # 1: a flow has started or ended here; 2: looked at
+    touched: Ints
+    list: Ints
+    left: Floats  # bandwidth that is not given away yet
+    growing: Ints  # flows that have no rate yet
+    gone: Ints  # flows that have just got theirs
+
+
+channels_at = _at(Channels)
+
+
+_UNMARKED, _TOUCHED, _LISTED = 0, 1, 2
+_SAME_TIME = 1 + 1e-14  # as in collsim.engines.maxmin
+_SAME_SHARE = 1 + 1e-13
+
+
+def new_flows(slots: int, hops: int) -> Flows:
+    """Return room for so many flows at once, on routes of at most so many hops."""
+
+    def ints(size: int) -> Array:
+        return np.full(size, -1, dtype=np.int32)
+
+    return Flows(
+        np.zeros(slots),
+        np.zeros(slots),
+        np.zeros(slots),
+        np.zeros(slots),
+        ints(slots),
+        ints(slots * hops),
+        ints(slots * hops),
+        np.arange(slots - 1, -1, -1, dtype=np.int32),
+        ints(slots),
+        np.zeros(slots, dtype=np.uint8),
+    )
+
+
+def new_channels(channels: int) -> Channels:
+    """Return channels on which nothing flows."""
+    return Channels(
+        np.full(channels, -1, dtype=np.int32),
+        np.zeros(channels, dtype=np.int32),
+        np.zeros(channels, dtype=np.uint8),
+        np.zeros(channels, dtype=np.int32),
+        np.zeros(channels, dtype=np.int32),
+        np.zeros(channels),
+        np.zeros(channels, dtype=np.int32),
+        np.zeros(channels, dtype=np.int32),
+    )
+
+
+@njit
+def _touch(ch: Channels, state: State, channel: int) -> None:
+    if ch.mark[channel] == _UNMARKED:
+        ch.mark[channel] = _TOUCHED
+        ch.touched[state.count[TOUCHED]] = channel
+        state.count[TOUCHED] += 1
+
+
+@njit
+def _set_rate(q: Queue, fl: Flows, base: int, slot: int, rate: float, now: float) -> None:
+    """Let a flow go on at another rate; the same rate changes nothing, not even the last bit."""
+    if rate != fl.rate[slot]:
+        event = base + fl.part[slot]
+        if fl.rate[slot] > 0:
+            fl.left[slot] = max(0.0, fl.left[slot] - fl.rate[slot] * (now - fl.since[slot]))
+            remove(q, event)
+        fl.since[slot] = now
+        fl.rate[slot] = rate
+        add(q, event, now, fl.left[slot] / rate)
+
+
+@njit
+def _start_flow(
+    q: Queue,
+    state: State,
+    net: Net,
+    route: Array,
+    fl: Flows,
+    ch: Channels,
+    hops: int,
+    base: int,
+    part: int,
+    nbytes: float,
+) -> None:
+    state.count[FREE_SLOTS] -= 1
+    slot = fl.free[state.count[FREE_SLOTS]]
+    fl.part[slot] = part
+    q.node[base + part, SLOT] = slot
+    fl.left[slot] = nbytes
+    fl.rate[slot] = 0.0
+    begin = net.first[route[part]]
+    for hop in range(net.first[route[part] + 1] - begin):
+        channel = net.channel[begin + hop]
+        place, first = slot * hops + hop, ch.first[channel]
+        fl.prev[place] = -1
+        fl.next[place] = first
+        if first >= 0:
+            fl.prev[first] = place
+        ch.first[channel] = place
+        ch.flows[channel] += 1
+        _touch(ch, state, channel)
+
+
+@njit
+def _end_flow(
+    q: Queue, state: State, net: Net, route: Array, fl: Flows, ch: Channels, hops: int, base: int, part: int
+) -> None:
+    slot = q.node[base + part, SLOT]
+    begin = net.first[route[part]]
+    for hop in range(net.first[route[part] + 1] - begin):
+        channel = net.channel[begin + hop]
+        place = slot * hops + hop
+        before, after = fl.prev[place], fl.next[place]
+        if before >= 0:
+            fl.next[before] = after
+        else:
+            ch.first[channel] = after
+        if after >= 0:
+            fl.prev[after] = before
+        ch.flows[channel] -= 1
+        if ch.flows[channel] > 0:
+            _touch(ch, state, channel)
+    fl.free[state.count[FREE_SLOTS]] = slot
+    state.count[FREE_SLOTS] += 1
+
+
+@njit
+def _share_all(
+    q: Queue, state: State, net: Net, route: Array, fl: Flows, ch: Channels, hops: int, base: int, now: float
+) -> None:
+    """Work out the rates of all flows that are connected with one that has started or ended at this instant."""
+    for i in range(state.count[TOUCHED]):
+        channel = ch.touched[i]
+        if ch.mark[channel] != _TOUCHED:
+            continue
+        if ch.flows[channel] == 0:
+            ch.mark[channel] = _UNMARKED
+            continue
+        if ch.flows[channel] == 1:
+            # Often a flow is alone on its whole route.
+            slot = ch.first[channel] // hops
+            r = route[fl.part[slot]]
+            rate = net.cap[r]
+            for h in range(net.first[r], net.first[r + 1]):
+                if ch.flows[net.channel[h]] != 1:
+                    rate = -1.0
+                    break
+                rate = min(rate, net.bandwidth[net.channel[h]])
+            if rate > 0:
+                for h in range(net.first[r], net.first[r + 1]):
+                    ch.mark[net.channel[h]] = _UNMARKED
+                _set_rate(q, fl, base, slot, rate, now)
+                continue
+        _share(q, net, route, fl, ch, hops, base, channel, now)
+    state.count[TOUCHED] = 0
+
+
+@njit
+def _share(
+    q: Queue, net: Net, route: Array, fl: Flows, ch: Channels, hops: int, base: int, channel: int, now: float
+) -> None:
+    """Work out the max-min fair rates of all flows that are connected with a channel (progressive filling)."""
+    channels, flows, seen = 1, 0, 0
+    capped = False
+    ch.list[0] = channel
+    ch.mark[channel] = _LISTED
+    while seen < channels:
+        c = ch.list[seen]
+        seen += 1
+        ch.growing[c] = ch.flows[c]
+        ch.left[c] = net.bandwidth[c]
+        place = ch.first[c]
+        while place >= 0:
+            slot = place // hops
+            if not fl.marked[slot]:
+                fl.marked[slot] = 1
+                fl.fresh[slot] = -1.0
+                fl.list[flows] = slot
+                flows += 1
+                r = route[fl.part[slot]]
+                capped |= net.cap[r] < INF
+                for h in range(net.first[r], net.first[r + 1]):
+                    other = net.channel[h]
+                    if ch.mark[other] != _LISTED:
+                        ch.mark[other] = _LISTED
+                        ch.list[channels] = other
+                        channels += 1
+            place = fl.next[place]
+    growing = flows
+    while growing > 0:
+        fair, open_channels = INF, 0
+        for j in range(channels):
+            c = ch.list[j]
+            if ch.growing[c] > 0:
+                ch.list[j] = ch.list[open_channels]
+                ch.list[open_channels] = c
+                open_channels += 1
+                fair = min(fair, ch.left[c] / ch.growing[c])
+        if capped:
+            for j in range(flows):
+                slot = fl.list[j]
+                if fl.fresh[slot] < 0:
+                    fair = min(fair, net.cap[route[fl.part[slot]]])
+        limit = fair * _SAME_SHARE
+        # Which are full is asked before any flow gets its rate: the order of channels must make no difference.
+        full = 0
+        for j in range(open_channels):
+            c = ch.list[j]
+            if ch.left[c] / ch.growing[c] <= limit:
+                ch.list[j] = ch.list[full]
+                ch.list[full] = c
+                full += 1
+        for j in range(full):
+            place = ch.first[ch.list[j]]
+            while place >= 0:
+                slot = place // hops
+                if fl.fresh[slot] < 0:
+                    growing -= _stop(net, route, fl, ch, slot, fair)
+                place = fl.next[place]
+        if capped:
+            for j in range(flows):
+                slot = fl.list[j]
+                if fl.fresh[slot] < 0 and net.cap[route[fl.part[slot]]] <= limit:
+                    growing -= _stop(net, route, fl, ch, slot, fair)
+        for j in range(open_channels):  # at once, as in collsim.engines.maxmin: the same to the last bit
+            c = ch.list[j]
+            ch.left[c] = max(0.0, ch.left[c] - ch.gone[c] * fair)
+            ch.gone[c] = 0
+    for j in range(channels):
+        ch.mark[ch.list[j]] = _UNMARKED
+    for j in range(flows):
+        slot = fl.list[j]
+        fl.marked[slot] = 0
+        _set_rate(q, fl, base, slot, fl.fresh[slot], now)
+
+
+@njit
+def _stop(net: Net, route: Array, fl: Flows, ch: Channels, slot: int, rate: float) -> int:
+    """Give a flow, which has reached it, its rate."""
+    fl.fresh[slot] = rate
+    r = route[fl.part[slot]]
+    for h in range(net.first[r], net.first[r + 1]):
+        c = net.channel[h]
+        ch.growing[c] -= 1
+        ch.gone[c] += 1
+    return 1
+
+
+@kernel
+def maxmin(where: Array) -> int:
+    """Fluid flows with max-min fair shares (see `collsim.engines.maxmin`)."""
+    g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
+    times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
+    parts, net, route, hops = parts_at(where[6]), net_at(where[7]), costs.route, costs.hops
+    fl, ch = flows_at(where[8]), channels_at(where[9])
+    in_order = costs.in_order != 0
+    moves = len(g.src)
+    whole = len(parts.message) == 0
+    # Events: moves (local work and additions wait at processors), their parts on routes, the ends of servers' turns.
+    base = 0 if whole else moves
+    servers = moves if whole else moves + len(parts.message)
+    begin(g, q, state)
+    now = state.now[0]
+    release(g, q, state, now)
+    while True:
+        while True:
+            why = _pause(q, state, st, 4 + parts.most, len(fl.free))
+            if why:
+                return why
+            if state.count[FREE_SLOTS] == 0:
+                return MORE_FLOWS
+            row = take_ready(q, state)
+            if row >= 0:
+                if len(times.ready):
+                    times.ready[row] = now
+                if not g.transfer[row]:
+                    _arrive(g, q, state, times, st, 0, row, now, in_order)
+                    continue
+                if len(times.start):
+                    times.start[row] = now
+                if whole:
+                    state.phase[row] = FLYING
+                    add(q, row, now, net.latency[route[row]])
+                else:
+                    for part in range(parts.first[row], parts.first[row + 1]):
+                        state.phase[part] = FLYING
+                        add(q, base + part, now, net.latency[route[part]])
+                continue
+            event = due(q, now * _SAME_TIME)
+            if event >= servers:
+                row = st.serving[event - servers]
+                free(st, state, event - servers, 0, in_order)
+                _finish(g, q, state, times, row, now)
+                continue
+            if event >= 0:
+                part = event - base
+                if state.phase[part] == FLYING:
+                    nbytes = _bytes(g, parts, part)
+                    if nbytes > 0:
+                        state.phase[part] = FLOWING
+                        _start_flow(q, state, net, route, fl, ch, hops, base, part, nbytes)
+                        if net.first[route[part]] == net.first[route[part] + 1]:  # fatpipes only: nothing is shared
+                            slot = q.node[event, SLOT]
+                            _set_rate(q, fl, base, slot, net.cap[route[part]], now)
+                        continue
+                else:
+                    _end_flow(q, state, net, route, fl, ch, hops, base, part)
+                row = _message(parts, part)
+                if not whole:
+                    parts.left[row] -= 1
+                    if parts.left[row]:
+                        continue
+                _arrive(g, q, state, times, st, 0, row, now, in_order)
+                continue
+            decision = next_decision(st, state, in_order)
+            if decision >= 0:
+                row = serve(st, state, decision, 0, in_order)
+                if row >= 0:
+                    _work(g, q, times, servers + (decision & 0xFFFFFFFF), row, now)
+                continue
+            if state.count[TOUCHED] == 0:
+                break
+            _share_all(q, state, net, route, fl, ch, hops, base, now)
+        now = _advance(g, q, state)
+        if now == INF:
+            return DONE
+
+
+CPU, SEND, RECEIVE = 0, 1, 2  # parts of a host; a host's queues are those of its sends, its receives and its work
+SENDS, RECEIVES, WORKS = 0, 1, 2
+POSTED, OWN_PART, MATCHED, TAKEN_IN = 1, 2, 4, 8  # what has happened to a message
+
+
+@inlined
+def _able(st: Stations, host: int) -> int:
+    """Return the queue of a host whose first customer is served next; -1 if none can be."""
+    best, first = -1, -1
+    if st.busy[3 * host + CPU]:
+        return -1
+    for queue in range(3):
+        customer = st.queue[3 * host + queue, HEAD]
+        if customer < 0 or (queue == SENDS and st.busy[3 * host + SEND]):
+            continue
+        if queue == RECEIVES and st.busy[3 * host + RECEIVE]:
+            continue
+        if first < 0 or (st.came[customer], customer) < (st.came[first], first):
+            best, first = queue, customer
+    return best
+
+
+@inlined
+def _host_turn(st: Stations, host: int, in_order: bool) -> int:
+    """Return the customer whose number says when a host decides; -1 if it can serve none."""
+    queue = _able(st, host)
+    if queue < 0:
+        return -1
+    least = st.queue[3 * host + queue, HEAD]
+    if in_order and st.quick[least]:
+        for other in range(3):
+            if (other == SENDS and st.busy[3 * host + SEND]) or (other == RECEIVES and st.busy[3 * host + RECEIVE]):
+                continue
+            customer = st.queue[3 * host + other, HEAD]
+            while customer >= 0:
+                least = min(least, customer)
+                customer = st.link[customer, NEXT]
+    return least
+
+
+@inlined
+def _come_to_host(
+    st: Stations, state: State, host: int, queue: int, row: int, now: float, seconds: float, in_order: bool
+) -> None:
+    queue_up(st, 3 * host + queue, row, now, seconds)
+    decide(st, state, 3 * host, row, in_order)
+
+
+@inlined
+def _free_part(st: Stations, state: State, host: int, part: int, in_order: bool) -> None:
+    st.busy[3 * host + part] = False
+    turn = _host_turn(st, host, in_order)
+    if turn >= 0:
+        decide(st, state, 3 * host, turn, in_order)
+
+
+@njit
+def _happened(
+    g: Graph,
+    q: Queue,
+    state: State,
+    times: Times,
+    st: Stations,
+    row: int,
+    what: int,
+    eager: bool,
+    now: float,
+    in_order: bool,
+) -> None:
+    """Something has happened to a message: see whether its sender is done, and whether it has arrived."""
+    before = state.phase[row]
+    after = before | what
+    state.phase[row] = after
+    if eager:
+        if what == OWN_PART:
+            _sent(g, q, state, times, row, now)
+    else:
+        needs = POSTED | OWN_PART | MATCHED
+        if before & needs != needs and after & needs == needs:
+            _sent(g, q, state, times, row, now)
+    needs = POSTED | TAKEN_IN
+    if before & needs != needs and after & needs == needs:
+        if len(times.arrive):
+            times.arrive[row] = now
+        work = g.work[row] if len(g.work) else 0.0
+        if work > 0:
+            _come_to_host(st, state, g.dst[row], WORKS, row, now, work, in_order)
+        else:
+            _finish(g, q, state, times, row, now)
+
+
+@inlined
+def _serve_at_host(g: Graph, q: Queue, times: Times, st: Stations, costs: Costs, host: int, now: float) -> int:
+    """Let a host serve the next; return the message that is now taken in, -1 if it is not one."""
+    able = _able(st, host)
+    row = _take(st, 3 * host + able)
+    server_event = len(g.src) + 3 * host
+    st.busy[3 * host + CPU] = True
+    st.serving[3 * host + CPU] = row
+    if able == WORKS:
+        if not g.transfer[row]:
+            _begin_work(times, row, now)
+        add(q, server_event + CPU, now, g.work[row])
+        return -1
+    o, per_byte = costs.figures[0], costs.figures[2]
+    r = costs.route[row]
+    more = max(size_of(g, row) - 1, 0.0)
+    card = costs.figures[1] + more * costs.per_byte[r]
+    if able == SENDS:
+        if len(times.start):
+            times.start[row] = now
+        st.busy[3 * host + SEND] = True
+        add(q, server_event + CPU, now, o + more * per_byte)
+        add(q, server_event + SEND, now, card)
+        add(q, row, now, o + costs.fixed[r])
+        return -1
+    st.busy[3 * host + RECEIVE] = True
+    add(q, server_event + CPU, now, o + more * max(per_byte, costs.per_byte[r]))
+    add(q, server_event + RECEIVE, now, card)
+    return row
+
+
+@kernel
+def loggp(where: Array) -> int:
+    """Hosts with a processor and two cards (see `collsim.engines.loggp`); figures: o, g, O, S."""
+    g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
+    times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
+    route, gap, figures = costs.route, costs.per_byte, costs.figures
+    in_order = costs.in_order != 0
+    moves = len(g.src)
+    o, g_gap, per_byte, most_eager = figures[0], figures[1], figures[2], figures[3]
+    begin(g, q, state)
+    now = state.now[0]
+    release(g, q, state, now)
+    while True:
+        while True:
+            why = _pause(q, state, st, 4, 0)
+            if why:
+                return why
+            row = take_ready(q, state)
+            if row >= 0:
+                if len(times.ready):
+                    times.ready[row] = now
+                if not g.transfer[row]:
+                    work = g.work[row] if len(g.work) else 0.0
+                    if work > 0:
+                        _come_to_host(st, state, g.dst[row], WORKS, row, now, work, in_order)
+                    else:
+                        _begin_work(times, row, now)
+                        _finish(g, q, state, times, row, now)
+                    continue
+                more = max(size_of(g, row) - 1, 0.0)
+                least = min(o + more * per_byte, g_gap + more * gap[route[row]]) if in_order else 1.0
+                _come_to_host(st, state, g.src[row], SENDS, row, now, least, in_order)
+                continue
+            if state.count[POSTS]:
+                state.count[POSTS] -= 1
+                row = state.posts[state.count[POSTS]]
+                _happened(g, q, state, times, st, row, POSTED, size_of(g, row) <= most_eager, now, in_order)
+                continue
+            event = due(q, now)
+            if event >= moves:
+                host, part = (event - moves) // 3, (event - moves) % 3
+                row = st.serving[event - moves]
+                _free_part(st, state, host, part, in_order)
+                if part == CPU:
+                    if g.transfer[row] and g.src[row] == host:
+                        _happened(g, q, state, times, st, row, OWN_PART, size_of(g, row) <= most_eager, now, in_order)
+                    elif g.transfer[row] and not state.phase[row] & TAKEN_IN:
+                        _happened(g, q, state, times, st, row, TAKEN_IN, size_of(g, row) <= most_eager, now, in_order)
+                    else:
+                        _finish(g, q, state, times, row, now)
+                continue
+            if event >= 0:
+                more = max(size_of(g, event) - 1, 0.0)
+                r = route[event]
+                least = min(o + more * max(per_byte, gap[r]), g_gap + more * gap[r]) if in_order else 1.0
+                _come_to_host(st, state, g.dst[event], RECEIVES, event, now, least, in_order)
+                continue
+            if not state.count[DECISIONS] and state.count[LINE_HEAD] == state.count[LINE_TAIL]:
+                break
+            if q.size[0] + 3 * state.count[DECISIONS] + 4 > len(q.heap):
+                return MORE_EVENTS
+            while True:
+                decision = next_decision(st, state, in_order)
+                if decision < 0:
+                    break
+                host = (decision & 0xFFFFFFFF) // 3
+                turn = _host_turn(st, host, in_order)
+                if turn >= 0:
+                    if in_order and turn > decision >> 32:
+                        decide(st, state, 3 * host, turn, in_order)
+                    else:
+                        row = _serve_at_host(g, q, times, st, costs, host, now)
+                        if row >= 0:
+                            eager = size_of(g, row) <= most_eager
+                            _happened(g, q, state, times, st, row, MATCHED, eager, now, in_order)
+                if in_order:
+                    break  # see first what that brings about
+        now = _advance(g, q, state)
+        if now == INF:
+            return DONE
+
+
+@kernel_of_arrays
+def _count_moves(src: Array, dst: Array, transfer: Array, first: Array) -> None:
+    for row in range(len(src)):
+        first[src[row] + 1] += 1
+        if transfer[row]:
+            first[dst[row] + 1] += 1
+    for rank in range(len(first) - 1):
+        first[rank + 1] += first[rank]
+
+
+@kernel_of_arrays
+def _fill_lists(src: Array, dst: Array, transfer: Array, place: Array, item: Array) -> None:
+    for row in range(len(src)):
+        item[place[src[row]]] = row
+        place[src[row]] += 1
+        if transfer[row]:
+            item[place[dst[row]]] = row
+            place[dst[row]] += 1
+
+
+def rank_lists(ranks: int, src: Array, dst: Array, transfer: Array) -> tuple[Array, Array]:
+    """Return the moves of each rank, in the order of rows: rank r's are ``item[first[r] : first[r + 1]]``."""
+    first = np.zeros(ranks + 1, dtype=np.int64)
+    src, dst, transfer = _fixed(src), _fixed(dst), _fixed(transfer)
+    _count_moves(src, dst, transfer, first)
+    item = np.empty(first[-1], dtype=np.int32)
+    _fill_lists(src, dst, transfer, first[:-1].copy(), item)
+    return first, item
+
+
+@kernel_of_arrays
+def _number_pairs(src: Array, dst: Array, ranks: int, table: Array, number: Array, keys: Array) -> int:
+    found = 0
+    for row in range(len(src)):
+        key = np.int64(src[row]) * ranks + dst[row]
+        if table[key] < 0:
+            table[key] = found
+            keys[found] = key
+            found += 1
+        number[row] = table[key]
+    return found
+
+
+def number_pairs(src: Array, dst: Array, ranks: int) -> tuple[Array, Array]:
+    """Return the number of the pair of ranks of each move, in the order in which they come, and each pair's key."""
+    number = np.empty(len(src), dtype=np.int32)
+    keys = np.empty(min(len(src), ranks * ranks), dtype=np.int64)
+    found = _number_pairs(_fixed(src), _fixed(dst), ranks, np.full(ranks * ranks, -1, dtype=np.int32), number, keys)
+    return number, keys[:found]
+
+
+def _fixed(column: Array) -> Array:
+    """Return a column as one that cannot be written, of whatever kind it is: numba compiles for each kind anew."""
+    fixed = np.ascontiguousarray(column).view()
+    fixed.flags.writeable = False
+    return fixed
