@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collsim.catalog import make_schedule as make_schedule
     from collsim.catalog import register as register
+    from collsim.catalog import symmetric_schedule as symmetric_schedule
     from collsim.collectives import Collective as Collective
     from collsim.collectives import get_collective as get_collective
     from collsim.comparison import Comparison as Comparison
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from collsim.shapes import tree as tree
     from collsim.simulation import simulate as simulate
     from collsim.sweeps import sweep as sweep
+    from collsim.symmetric import SymmetricSchedule as SymmetricSchedule
     from collsim.testing import check_algorithm as check_algorithm
     from collsim.topology import Link as Link
     from collsim.topology import Topology as Topology
@@ -91,6 +93,7 @@ _PUBLIC = {
     "Schedule": "schedule",
     "ScheduleBuilder": "schedule",
     "SimulationError": "errors",
+    "SymmetricSchedule": "symmetric",
     "Topology": "topology",
     "VerificationError": "errors",
     "backbone": "shapes",
@@ -123,6 +126,7 @@ _PUBLIC = {
     "simulate": "simulation",
     "star": "shapes",
     "sweep": "sweeps",
+    "symmetric_schedule": "catalog",
     "torus": "shapes",
     "tree": "shapes",
     "verify": "replay",

@@ -8,7 +8,8 @@ reason for it. What each collective asks of its ranks stands in `collsim.demands
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from collsim.collectives import Collective
 from collsim.cuts import Cut, has_media
 from collsim.demands import DEMANDS, Demand, demand_of, supplies
+from collsim.lattice import WIRE
 from collsim.limits import FEW, RUN_WORK, Limits, Ports, Side, crossing_in_words, exchange_in_words, limits_of
 from collsim.models import AlphaBeta, LogGP, Model
 from collsim.schedule import Floats
@@ -208,6 +210,98 @@ def lower_bounds(
         if bound.kind not in largest or bound.seconds > largest[bound.kind].seconds:
             largest[bound.kind] = bound
     return sorted(largest.values(), key=lambda bound: _ORDER.index(bound.kind))
+
+
+# What every rank receives and sends, what all do together, and what is added, in vectors; K is the number of ranks.
+_ALIKE: dict[str, Callable[[int], tuple[float, float, float, float]]] = {
+    "all_reduce": lambda k: (1.0, 1.0, 2.0 * (k - 1), k - 1.0),
+    "reduce_scatter": lambda k: (1.0 / k, (k - 1) / k, k - 1.0, k - 1.0),
+    "all_gather": lambda k: ((k - 1) / k, 1.0 / k, k - 1.0, 0.0),
+    "all_to_all": lambda k: ((k - 1) / k, (k - 1) / k, k - 1.0, 0.0),
+    "send_recv": lambda k: (1.0, 1.0, float(k), 0.0),
+    "barrier": lambda k: (0.0, 0.0, 0.0, 0.0),
+}
+
+# Up to so many ranks a run in which all do the same gets the same bounds as any other: they look at every link.
+MOST_SEARCHED = 256
+
+
+def bound_of_alike(collective: Collective, ranks: int, nbytes: float, model: Model, *, gamma: float = 0.0) -> Bound:
+    """Return a bound for a collective in which all ranks do the same, in no time, for any number of ranks.
+
+    Parameters
+    ----------
+    collective, ranks, nbytes, model, gamma
+        As in `lower_bound`; a topology must have a `Lattice`, and all ranks take part.
+
+    Notes
+    -----
+    The bounds of `lower_bound` from latencies, from what ranks can send and receive, and from additions, without
+    those from cuts (but for a wire that all messages cross): so it may be smaller. Of LogGP's hosts only what goes
+    through a processor or a card is counted.
+
+    Examples
+    --------
+    >>> from collsim.collectives import all_gather
+    >>> bound_of_alike(all_gather(), 2**20, 4e9, AlphaBeta(alpha=5e-6, beta=1e-10)).reason
+    'the slowest rank must receive all parts but its own'
+    """
+    if ranks == 1 or collective.name not in _ALIKE:
+        return Bound(0.0, _nothing_to_do(collective, ranks, None), "start")
+    if collective.name == "send_recv" and list(collective.options.get("to", [1]))[:1] == [0]:
+        return Bound(0.0, "no rank needs anything from another", "start")
+    receive, send, together, added = (part * nbytes for part in _ALIKE[collective.name](ranks))
+    lattice = None if model.topology is None else model.topology.lattice
+    least = farthest = lattice.least_latency if lattice is not None else 0.0
+    capacity = math.inf
+    both = math.inf
+    if isinstance(model, AlphaBeta | LogGP):
+        if lattice is not None:
+            capacity = lattice.fastest
+        else:
+            least = farthest = (model.alpha if isinstance(model, AlphaBeta) else model.L) or 0.0
+            gap = model.beta if isinstance(model, AlphaBeta) else model.G
+            capacity = 1.0 / gap if gap else math.inf
+    elif lattice is not None:
+        capacity = lattice.capacity
+        both = capacity if lattice.one_way_at_a_time else math.inf
+    if lattice is not None and collective.name != "send_recv" and not isinstance(model, LogGP):
+        farthest = lattice.diameter
+    more = 2 * model.o if isinstance(model, LogGP) else 0.0
+    rate = 1.0 / capacity if capacity else math.inf
+    if isinstance(model, LogGP):
+        rate = max(
+            min(model.o, max(model.O, rate)), min(model.g, rate)
+        )  # a byte more in a message, or one message more
+    words = {
+        "all_reduce": ("n bytes", "n bytes"),
+        "send_recv": ("n bytes", "n bytes"),
+        "barrier": ("a message", "a message"),
+        "reduce_scatter": ("its own part", "all parts but its own"),
+        "all_gather": ("all parts but its own", "its own part"),
+        "all_to_all": ("what all others have for it", "what it has for all others"),
+    }[collective.name]
+    start = least + more
+
+    def through(part: float) -> float:
+        return start + (max(0.0, part - 1) if isinstance(model, LogGP) else part) * rate
+
+    found = [
+        Bound(farthest + more, "the farthest ranks must hear of each other", "latency"),
+        Bound(through(receive), f"the slowest rank must receive {words[0]}", "injection"),
+        Bound(through(send), f"the slowest rank must send {words[1]}", "injection"),
+        Bound(through(together / ranks), "all ranks receive together what all must move", "injection"),
+    ]
+    wires = [one for one in (lattice.dimensions if lattice is not None else ()) if one.kind == WIRE and not one.fatpipe]
+    if wires and not isinstance(model, AlphaBeta | LogGP):
+        reason = "one wire must carry all that moves"
+        found.append(Bound(start + together / wires[0].bandwidth, reason, "cut", False))
+    if both < math.inf:
+        reason = "the slowest rank must receive and send, over what does one at a time"
+        found.append(Bound(start + (receive + send) / both, reason, "injection"))
+    if added and gamma:
+        found.append(Bound(start + added * gamma / ranks, "all ranks add (K-1)n bytes together", "reduction"))
+    return max(found, key=lambda bound: bound.seconds)
 
 
 _ORDER = ("none", "start", "latency", "reduction", "injection", "cut", "partition", "distance")

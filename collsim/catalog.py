@@ -8,15 +8,20 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from collsim.algorithms.symmetric import hops_of
 from collsim.algorithms.table import TABLE, Algorithm, Builder
-from collsim.collectives import Collective, collective_name
+from collsim.collectives import Collective, collective_name, get_collective
 from collsim.errors import CollsimError, InputError, unknown
 from collsim.memory import refuse_too_large
 from collsim.schedule import Schedule
+from collsim.symmetric import SymmetricSchedule
 from collsim.units import parse_count
 
 # How to write options that have no default, for messages.
@@ -126,6 +131,85 @@ def make_schedule(collective: str | Collective, algorithm: str, ranks: int, **op
     >>> make_schedule("all_reduce", "ring", ranks=8)
     Schedule(all_reduce, ring, ranks=8, chunks=8, steps=14, messages=112)
     """
+    entry, bound = _bound(collective, algorithm, ranks, options)
+    number = bound.args[0]
+    refuse_too_large(number * _BYTES_A_RANK, f"a schedule for {number} ranks", "use fewer ranks")
+    try:
+        schedule = entry.build(*bound.args, **bound.kwargs)
+    except CollsimError:
+        raise
+    except (Exception, SystemExit) as error:
+        if entry.build.__module__.startswith("collsim."):
+            raise
+        raise InputError(
+            f"algorithm {algorithm!r} failed for {number} ranks: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(schedule, Schedule):
+        raise InputError(f"algorithm {algorithm!r} must return a Schedule, it returned {type(schedule).__name__}")
+    if schedule.collective.name != entry.collective or schedule.ranks != number:
+        raise InputError(
+            f"algorithm {algorithm!r} must return a schedule of {entry.collective} for {number} ranks, "
+            f"it returned {schedule!r}"
+        )
+    return replace(schedule, algorithm=entry.name, options=_given(entry, bound))
+
+
+def symmetric_schedule(
+    collective: str | Collective, algorithm: str, ranks: int, **options: Any
+) -> SymmetricSchedule | None:
+    """Return the schedule of an algorithm in which all ranks do the same, without its rows; None if it is not one.
+
+    It takes next to no memory, so that `simulate` can be asked about a million ranks.
+
+    Parameters
+    ----------
+    collective, algorithm, ranks, **options
+        As for `make_schedule`.
+
+    Raises
+    ------
+    InputError
+        If a name or an option is not known.
+
+    See Also
+    --------
+    make_schedule : the same with all rows, for any algorithm.
+
+    Examples
+    --------
+    >>> symmetric_schedule("all_reduce", "ring", ranks=2**20)
+    SymmetricSchedule(all_reduce, ring, ranks=1048576, chunks=1048576, steps=2097150, messages=2199021158400)
+    >>> symmetric_schedule("all_reduce", "tree", ranks=2**20) is None
+    True
+    """
+    entry, bound = _bound(collective, algorithm, ranks, options)
+    number, given = bound.args[0], _given(entry, bound)
+    found = hops_of(entry.collective, entry.name, number, **given)
+    if found is None:
+        return None
+    chunks, phases = found
+    given_to = {"to": ((np.arange(number) + given["shift"]) % number).tolist()} if "shift" in given else {}
+    shares = {"all_to_all": 1.0 / number, "send_recv": 1.0, "barrier": 0.0}
+    return SymmetricSchedule(
+        get_collective(entry.collective, **given_to),
+        number,
+        chunks,
+        tuple(phases),
+        shares.get(entry.collective, 1.0 / chunks),
+        entry.name,
+        given,
+    )
+
+
+def _given(entry: Algorithm, bound: inspect.BoundArguments) -> dict[str, Any]:
+    """Return the options of an algorithm, those by default included."""
+    return {key: value for key, value in bound.arguments.items() if key in entry.options}
+
+
+def _bound(
+    collective: str | Collective, algorithm: str, ranks: int, options: Mapping[str, Any]
+) -> tuple[Algorithm, inspect.BoundArguments]:
+    """Return an algorithm and what to call it with, or raise an `InputError`."""
     entry = get_algorithm(collective, algorithm)
     number = parse_count(ranks, "ranks")
     try:
@@ -146,26 +230,7 @@ def make_schedule(collective: str | Collective, algorithm: str, ranks: int, **op
     except ValueError:
         raise InputError(f"algorithm {algorithm!r} is not a function with a signature: {entry.build!r}") from None
     bound.apply_defaults()
-    refuse_too_large(number * _BYTES_A_RANK, f"a schedule for {number} ranks", "use fewer ranks")
-    try:
-        schedule = entry.build(*bound.args, **bound.kwargs)
-    except CollsimError:
-        raise
-    except (Exception, SystemExit) as error:
-        if entry.build.__module__.startswith("collsim."):
-            raise
-        raise InputError(
-            f"algorithm {algorithm!r} failed for {number} ranks: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(schedule, Schedule):
-        raise InputError(f"algorithm {algorithm!r} must return a Schedule, it returned {type(schedule).__name__}")
-    if schedule.collective.name != entry.collective or schedule.ranks != number:
-        raise InputError(
-            f"algorithm {algorithm!r} must return a schedule of {entry.collective} for {number} ranks, "
-            f"it returned {schedule!r}"
-        )
-    given = {key: value for key, value in bound.arguments.items() if key in entry.options}
-    return replace(schedule, algorithm=entry.name, options=given)
+    return entry, bound
 
 
 def load_plugin(path: str | Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from collsim.engines.timeline import Timeline
 from collsim.errors import InputError
 from collsim.models import Model
 from collsim.schedule import Floats, Schedule
+from collsim.symmetric import SymmetricSchedule
 from collsim.units import format_bandwidth, format_time
 
 if TYPE_CHECKING:
@@ -212,6 +214,126 @@ class Result:
         for name in ("ready", "start", "sent", "arrive", "finish"):
             frame[f"{name}_s"] = getattr(timeline, name)
         return frame
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SymmetricResult(Result):
+    """One simulated run in which all ranks did the same; what is known of one is known of all.
+
+    It has the figures of a `Result`, but no times of single messages.
+
+    Attributes
+    ----------
+    schedule : SymmetricSchedule
+        What ran.
+    payload : ndarray of float
+        Empty.
+    step_seconds : sequence of ndarray of float
+        How long each step took, phase by phase.
+    """
+
+    schedule: SymmetricSchedule  # type: ignore[assignment]
+    step_seconds: Sequence[Floats] = ()
+
+    @property
+    def timeline(self) -> Timeline:
+        """Raise an `InputError`: what is known is the steps."""
+        raise InputError("one rank was simulated for all: there are no times of single moves, only of steps (to_frame)")
+
+    @property
+    def time(self) -> float:
+        """Seconds from the start until all ranks have finished."""
+        return math.fsum(float(np.sum(part)) for part in self.step_seconds)
+
+    @cached_property
+    def step_ends(self) -> Floats:
+        """When all ranks have finished each step in seconds, shape (steps,)."""
+        return np.cumsum(np.concatenate([np.zeros(0), *self.step_seconds]))
+
+    @cached_property
+    def rank_times(self) -> Floats:
+        """When each rank has finished in seconds, shape (ranks,)."""
+        return np.full(self.schedule.ranks, self.time)
+
+    @cached_property
+    def _sent_by_each(self) -> float:
+        payload = math.fsum(float(self.schedule.payload(phase, self.nbytes).sum()) for phase in self.schedule.phases)
+        return payload + self.header_bytes * (self.schedule.messages // self.schedule.ranks)
+
+    @property
+    def wire_bytes(self) -> float:
+        """The sum of the sizes of all messages, in bytes, headers included."""
+        return self._sent_by_each * self.schedule.ranks
+
+    @cached_property
+    def sent_bytes(self) -> Floats:
+        """Bytes that each rank sends, headers included, shape (ranks,)."""
+        return np.full(self.schedule.ranks, self._sent_by_each)
+
+    @cached_property
+    def _from_group_to_group(self) -> tuple[int, float] | None:
+        """Number of messages between groups of the topology, and their bytes."""
+        topology, ranks = self.parameters.topology, self.schedule.ranks
+        if topology is None:
+            return None
+        lattice = topology.lattice if topology.ranks == ranks else None
+        if lattice is None:
+            some, group = np.arange(ranks), topology.group_of
+        else:  # all groups are alike: one will do
+            some, group = np.arange(lattice.group), np.arange(max(2, ranks)) // lattice.group
+        messages, nbytes = 0, 0.0
+        for phase in self.schedule.phases:
+            wire = self.schedule.payload(phase, self.nbytes) + self.header_bytes
+            if lattice is not None and lattice.group in (1, ranks):
+                crossing = np.full(wire.shape, ranks if lattice.group < ranks else 0)
+            else:
+                hops = phase.by.reshape(-1, len(phase.sides))
+                _, first, which = np.unique(hops, axis=0, return_index=True, return_inverse=True)
+                found = []
+                for place in first.tolist():
+                    step, hop = np.unravel_index(place, wire.shape)
+                    there = phase.receivers(some, int(step), int(hop))
+                    found.append(int((group[there] != group[some]).sum()) * (ranks // len(some)))
+                crossing = np.array(found)[which.ravel()].reshape(wire.shape)
+            messages += int(crossing.sum())
+            nbytes += float((crossing * wire).sum())
+        return messages, nbytes
+
+    @property
+    def messages_between_groups(self) -> int | None:
+        """Number of messages from one group of the topology (node, leaf switch) to another; None without one."""
+        return None if self._from_group_to_group is None else self._from_group_to_group[0]
+
+    @property
+    def bytes_between_groups(self) -> float | None:
+        """Bytes of the messages from one group of the topology to another, headers included; None without one."""
+        return None if self._from_group_to_group is None else self._from_group_to_group[1]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row a step: when all ranks began and ended it, and what each of them sent.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With ``step, messages, nbytes`` (of every rank), ``op, start_s, finish_s``.
+        """
+        import pandas as pd
+
+        ends = self.step_ends
+        phases = self.schedule.phases
+        nothing = np.zeros(0)
+        return pd.DataFrame(
+            {
+                "step": np.arange(len(ends)),
+                "messages": np.repeat([phase.hops for phase in phases], [phase.steps for phase in phases]),
+                "nbytes": np.concatenate(
+                    [nothing, *(self.schedule.payload(p, self.nbytes).sum(axis=1) for p in phases)]
+                ),
+                "op": np.repeat([phase.op.name for phase in phases], [phase.steps for phase in phases]),
+                "start_s": ends - np.concatenate([nothing, *self.step_seconds]),
+                "finish_s": ends,
+            }
+        )
 
 
 def _whole(nbytes: float) -> float | int:

@@ -348,7 +348,7 @@ class ScheduleBuilder:
         self._after: list[NDArray[np.int64]] = []
         self._rows = 0
         available = available_bytes()
-        self._fits = math.inf if available is None else available // _BYTES_A_ROW
+        self._fits = math.inf if available is None else available // BYTES_A_ROW
 
     def copy(
         self,
@@ -426,7 +426,7 @@ class ScheduleBuilder:
         handles = np.arange(self._rows, self._rows + length)
         if self._rows + length > self._fits:
             refuse_too_large(
-                (self._rows + length) * _BYTES_A_ROW,
+                (self._rows + length) * BYTES_A_ROW,
                 f"a schedule of more than {self._rows + length} moves",
                 "use fewer ranks or chunks",
             )
@@ -535,7 +535,7 @@ def renumbered(message: NDArray[Any]) -> Ints:
 
 
 # While a schedule is built and put in order, each row is there about three times.
-_BYTES_A_ROW = 150
+BYTES_A_ROW = 150
 
 _INT_COLUMNS = ("step", "src", "dst", "chunk", "count")
 

@@ -6,18 +6,24 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from collsim.bounds import lower_bound
+from collsim.bounds import MOST_SEARCHED, bound_of_alike, lower_bound
+from collsim.catalog import make_schedule, symmetric_schedule
+from collsim.collectives import Collective
 from collsim.engines import ENGINES, choose_engine
+from collsim.engines.symmetric import Refused
+from collsim.engines.symmetric import run as run_alike
 from collsim.errors import InputError, unknown
 from collsim.graph import ORDERINGS, lower
+from collsim.memory import refuse_too_large
 from collsim.models import MODELS, AlphaBeta, MaxMin, Model
-from collsim.results import Result
-from collsim.schedule import Floats, Schedule, need_schedule
+from collsim.results import Result, SymmetricResult
+from collsim.schedule import BYTES_A_ROW, Floats, Schedule, need_schedule
+from collsim.symmetric import SymmetricSchedule
 from collsim.topology import Topology
 from collsim.topology_files import load_topology
 from collsim.units import Quantity, parse_count, parse_size, parse_time, parse_time_per_byte
@@ -25,11 +31,13 @@ from collsim.units import Quantity, parse_count, parse_size, parse_time, parse_t
 if TYPE_CHECKING:
     import networkx as nx
 
+_TOO_LONG = "the simulated time is too large for a number: check size, latency, bandwidth and the model's parameters"
+
 Network = str | PathLike[str] | Topology
 
 
 def simulate(
-    schedule: Schedule,
+    schedule: Schedule | SymmetricSchedule,
     topology: Network | nx.Graph[Any] | nx.DiGraph[Any] | None = None,
     nbytes: Quantity = 0,
     *,
@@ -50,8 +58,10 @@ def simulate(
 
     Parameters
     ----------
-    schedule : Schedule
-        What to run.
+    schedule : Schedule or SymmetricSchedule
+        What to run. The latter, in which all ranks do the same (see `collsim.symmetric_schedule`), is simulated
+        for all ranks at once, if the network is alike for all of them too: the result then has no times of single
+        messages. Otherwise the schedule of the same name is written out.
     topology : Topology, str, path or networkx graph, optional
         The network, as `load_topology` takes it. Leave it out to give `alpha` and `beta` instead, or a model that
         has its own.
@@ -109,12 +119,19 @@ def simulate(
     >>> round(simulate(schedule, nbytes=1024, model=cs.LogGP(L="2500ns", o="1500ns", g="1us", G="6ns/B")).time, 9)
     8.7668e-05
     """
-    need_schedule(schedule, "simulate")
+    if not isinstance(schedule, SymmetricSchedule):
+        need_schedule(schedule, "simulate")
     size = parse_size(nbytes)
     network, name = choose_model(schedule.ranks, topology, model, alpha, beta, parameters)
     starts, cost, item, header = check_settings(
         schedule.ranks, size, ordering, engine, gamma, offsets, itemsize, header_bytes
     )
+    if isinstance(schedule, SymmetricSchedule):
+        settings = _Settings(size, ordering, starts, cost, item, header)
+        found = _all_at_once(schedule, network, name, engine, settings, progress)
+        if isinstance(found, Result):
+            return found
+        schedule = _written_out(schedule, found)
 
     payload = schedule.message_bytes(size, item)
     graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts, header_bytes=header)
@@ -129,9 +146,7 @@ def simulate(
         else:
             ends = chosen.rank_ends(graph, network, progress)
     if not math.isfinite(ends.max()):
-        raise InputError(
-            "the simulated time is too large for a number: check size, latency, bandwidth and the model's parameters"
-        )
+        raise InputError(_TOO_LONG)
     if moves is not None and graph.move_of_row is not None:
         moves = moves.at(graph.move_of_row)
     return Result(
@@ -152,6 +167,122 @@ def simulate(
         offsets=starts,
         header_bytes=header,
     )
+
+
+class _Settings(NamedTuple):
+    """The settings of a run, read and checked."""
+
+    nbytes: int
+    ordering: str
+    offsets: Floats | None
+    gamma: float
+    itemsize: int | None
+    header_bytes: int
+
+
+def _all_at_once(
+    schedule: SymmetricSchedule,
+    model: Model,
+    name: str | None,
+    engine: str,
+    settings: _Settings,
+    progress: Callable[[int, int], None] | None,
+) -> SymmetricResult | str:
+    """Return the result of one run for all ranks, or why it cannot be had.
+
+    Raises
+    ------
+    InputError
+        If that engine was asked for, and cannot do it.
+    """
+    if engine not in ("auto", "symmetric"):
+        return f"engine {engine!r} was asked for"
+    size, ordering, offsets, gamma, itemsize, header = settings
+    schedule.message_bytes(size)  # refuses bytes of a collective that has none
+    began = time.perf_counter()
+    reason = None
+    steps = None
+    if ordering != "step":
+        reason = "it knows moves ordered by step only"
+    elif offsets is not None and (offsets != offsets[0]).any():
+        reason = "ranks do not start together"
+    elif offsets is not None and offsets[0] > 0:
+        reason = "ranks do not start at 0"
+    elif itemsize is not None and size * schedule.share % itemsize:
+        reason = f"chunks of whole elements of {itemsize} bytes are not all of one size"
+    else:
+        try:
+            with np.errstate(over="ignore"):
+                steps = run_alike(schedule, size, model, gamma=gamma, header_bytes=header, progress=progress)
+        except Refused as refusal:
+            reason = str(refusal)
+    if steps is None:
+        if engine == "symmetric":
+            raise InputError(f"engine 'symmetric' cannot run this: {reason}; use engine 'auto'")
+        return str(reason)
+    if not math.isfinite(steps.time):
+        raise InputError(_TOO_LONG)
+    bound = bound_of_alike if schedule.ranks > MOST_SEARCHED else lower_bound
+    return SymmetricResult(
+        schedule=schedule,
+        nbytes=size,
+        payload=np.zeros(0),
+        ends=np.zeros(0),
+        moves=None,
+        topology=name,
+        model=model.name,
+        engine="symmetric",
+        ordering=ordering,
+        bound=bound(schedule.collective, schedule.ranks, size, model, gamma=gamma),
+        wall_seconds=time.perf_counter() - began,
+        parameters=model,
+        offsets=offsets,
+        header_bytes=header,
+        step_seconds=steps.seconds,
+    )
+
+
+def _written_out(schedule: SymmetricSchedule, reason: str) -> Schedule:
+    """Return the schedule with all rows, if they fit into memory."""
+    what = f"a schedule of {schedule.messages} messages (one for all ranks does not do: {reason})"
+    refuse_too_large(schedule.messages * BYTES_A_ROW, what, "use fewer ranks")
+    return make_schedule(schedule.collective, schedule.algorithm, schedule.ranks, **schedule.options)
+
+
+def choose_schedule(
+    collective: str | Collective,
+    algorithm: str,
+    ranks: int,
+    options: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Schedule | SymmetricSchedule:
+    """Return the schedule of an algorithm in the form that `simulate` takes the least time for.
+
+    Parameters
+    ----------
+    collective, algorithm, ranks, options
+        As for `make_schedule`.
+    settings : mapping, optional
+        What `simulate` will be given: the engine, the ordering and the offsets matter.
+
+    Examples
+    --------
+    >>> type(choose_schedule("all_reduce", "ring", 8)).__name__
+    'Schedule'
+    >>> type(choose_schedule("all_reduce", "ring", 4096)).__name__
+    'SymmetricSchedule'
+    """
+    given, asked = dict(options or {}), dict(settings or {})
+    engine = asked.get("engine", "auto")
+    if engine in ("auto", "symmetric") and asked.get("ordering", "step") == "step" and asked.get("offsets") is None:
+        found = symmetric_schedule(collective, algorithm, ranks, **given)
+        if found is not None and (found.messages >= _MANY or engine == "symmetric"):
+            return found
+    return make_schedule(collective, algorithm, ranks, **given)
+
+
+# From so many messages on it pays to look for symmetry, and single times are no longer looked at one by one.
+_MANY = 1 << 14
 
 
 def check_settings(

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-from collsim.catalog import get_algorithm, make_schedule
+from collsim.catalog import get_algorithm
 from collsim.collectives import collective_name
 from collsim.errors import InputError, unknown
 from collsim.overrides import Overrides
 from collsim.routing import ExplicitRoutes
-from collsim.simulation import Network, check_settings, choose_model, simulate
+from collsim.simulation import Network, check_settings, choose_model, choose_schedule, simulate
 from collsim.topology import Topology
 from collsim.topology_files import load_topology
 from collsim.units import Quantity, parse_count, parse_size
@@ -154,7 +154,9 @@ def iter_sweep(
         check_settings(count, size, **{key: value for key, value in settings.items() if key not in _OF_THE_MODEL})
         jobs.append(((name, method, count), dict(options or {}), size, network, settings))
     # Only writing it shows whether an algorithm takes these options and this number of ranks.
-    schedules = {key: make_schedule(*key, **given) for key, given, *_ in {job[0]: job for job in jobs}.values()}
+    schedules = {
+        key: choose_schedule(*key, given, settings) for key, given, *_ in {job[0]: job for job in jobs}.values()
+    }
     for key, _, size, *_ in jobs:
         schedules[key].message_bytes(size)
     if executor is None:
@@ -165,7 +167,7 @@ def iter_sweep(
 def _run(job: _Job) -> Record:
     # What goes to another process is the names: the schedule is written again there.
     key, options, size, network, settings = job
-    return simulate(make_schedule(*key, **options), network, size, **settings).to_dict()
+    return simulate(choose_schedule(*key, options, settings), network, size, **settings).to_dict()
 
 
 def _refuse_changes(changes: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collsim.errors import InputError
+from collsim.lattice import Lattice
 from collsim.units import Quantity, parse_bandwidth, parse_count, parse_time
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ class Topology:
         For tables and results.
     ranks : int
         Number of ranks; they are the nodes 0..ranks-1.
-    links : iterable of Link
-        All links; a full-duplex cable is two of them. Several from one node to another are parallel links.
+    links : iterable of Link, or callable
+        All links; a full-duplex cable is two of them. Several from one node to another are parallel links. A
+        function that returns them is called when a link is first asked for.
     route : callable, optional
         ``route(src, dst)`` returns the nodes from rank `src` to rank `dst`, both included; of n parallel links the
         one numbered ``dst % n`` is taken. By default the path with the fewest links; of several the one found first
@@ -97,6 +99,9 @@ class Topology:
         Default: ranks whose links lead to the same switches are a group, any other rank is one of its own.
     placement : str
         Which rank sits where, in words; ``"linear"`` if they stand in the order of the network.
+    lattice : Lattice, optional
+        The same network by its dimensions, where all ranks are alike. A network with other links, routes or places
+        that is made from this one has none.
 
     Raises
     ------
@@ -114,47 +119,60 @@ class Topology:
         self,
         name: str,
         ranks: int,
-        links: Iterable[Link],
+        links: Iterable[Link] | Callable[[], Iterable[Link]],
         route: Router | None = None,
         *,
         routes: RouteFinder | None = None,
         routing: str | None = None,
         groups: Sequence[Sequence[int]] | None = None,
         placement: str = "linear",
+        lattice: Lattice | None = None,
     ) -> None:
         self.name = name
         self.ranks = parse_count(ranks, "ranks")
-        self.links = tuple(links)
+        self._given = links if callable(links) else tuple(links)
+        self.lattice = lattice
         self.routing = routing or ("by a function" if route or routes else "shortest path")
         self.placement = placement
-        self._check_links()
-        self._check_media()
-        numbers_of: dict[tuple[Node, Node], list[int]] = {}
-        for number, link in enumerate(self.links):
-            numbers_of.setdefault((link.tail, link.head), []).append(number)
-        self._numbers = numbers_of
+        if not callable(links):
+            _ = self.links  # to say at once what is wrong with them
         self._find: RouteFinder = routes or (first_shortest if route is None else partial(_along, route))
         self._routes: dict[tuple[int, int], tuple[Route, ...]] = {}
         self._groups = None if groups is None else self._checked_groups(groups)
 
-    def _check_links(self) -> None:
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """All links; they are known by their place here."""
+        links = tuple(self._given()) if callable(self._given) else self._given
+        self._check_links(links)
+        self._check_media(links)
+        return links
+
+    @cached_property
+    def _numbers(self) -> dict[tuple[Node, Node], list[int]]:
+        found: dict[tuple[Node, Node], list[int]] = {}
+        for number, link in enumerate(self.links):
+            found.setdefault((link.tail, link.head), []).append(number)
+        return found
+
+    def _check_links(self, links: tuple[Link, ...]) -> None:
         # There may be a million links, between few nodes: each node is looked at once.
-        for node in dict.fromkeys(itertools.chain.from_iterable((link.tail, link.head) for link in self.links)):
+        for node in dict.fromkeys(itertools.chain.from_iterable((link.tail, link.head) for link in links)):
             if _is_rank(node) and node not in range(self.ranks):
                 raise InputError(
                     f"topology {self.name!r} has a link to {node!r}, but its ranks are 0..{self.ranks - 1} "
                     "(a switch is anything but an int)"
                 )
-        for link in self.links:
+        for link in links:
             if not _is_figure(link.bandwidth) or not _is_figure(link.latency) or not link.bandwidth:
                 raise InputError(
                     f"topology {self.name!r}: a link needs a positive bandwidth and a latency of at least 0, "
                     f"both finite, got {link}"
                 )
 
-    def _check_media(self) -> None:
+    def _check_media(self, links: tuple[Link, ...]) -> None:
         bandwidth: dict[Hashable, float] = {}
-        for link in self.links:
+        for link in links:
             if link.medium is None:
                 continue
             if link.fatpipe or bandwidth.setdefault(link.medium, link.bandwidth) != link.bandwidth:
@@ -477,7 +495,7 @@ class Topology:
         """Raise an `InputError` unless each of the first `ranks` ranks reaches each other one."""
         if ranks > self.ranks:
             raise InputError(f"topology {self.name!r} has {self.ranks} ranks, fewer than the {ranks} asked for")
-        if ranks > 1:
+        if ranks > 1 and self.lattice is None:
             forward = _reached(self.links, lambda link: (link.tail, link.head))
             backward = _reached(self.links, lambda link: (link.head, link.tail))
             for rank in range(1, ranks):

@@ -16,7 +16,7 @@ LAYERS = {
     for layer, names in enumerate(
         (
             "errors units memory",
-            "collectives schedule topology formulas",
+            "collectives schedule symmetric lattice topology formulas",
             "replay algorithms catalog groups shapes routing placement overrides route_tables topology_files models "
             "graph cuts demands limits throughput bisection metrics layouts bounds topology_check accuracy rounding "
             "diagnosis",

@@ -15,7 +15,9 @@ from collsim.cli.options import algorithm_options, parse_offsets, parse_options,
 from collsim.cli.output import print_facts, print_json, progress_bar
 from collsim.errors import InputError
 from collsim.results import Result
-from collsim.simulation import simulate
+from collsim.schedule import Schedule
+from collsim.simulation import choose_schedule, simulate
+from collsim.symmetric import SymmetricSchedule
 from collsim.topology_files import load_topology
 from collsim.units import format_bandwidth, format_size, format_time, parse_count
 
@@ -91,19 +93,24 @@ def command(
     given = {key for key, value in run_settings.items() if value is not None} | run_settings["parameters"].keys()
     if checked and network is None and given.isdisjoint(_OF_A_NETWORK):
         network = load_topology(_CHECKED_ON, count)
-    schedule = make_schedule(collective, algorithm, count, **parse_options(options))
-    with progress_bar("simulating", len(schedule)) as progress:
+    late = parse_offsets(offsets, parse_count(count, "ranks"))
+    given_options = parse_options(options)
+    if checked:  # that needs the rows
+        schedule: Schedule | SymmetricSchedule = make_schedule(collective, algorithm, count, **given_options)
+    else:
+        schedule = choose_schedule(collective, algorithm, count, given_options, {**run_settings, "offsets": late})
+    with progress_bar("simulating", schedule.messages) as progress:
         result = simulate(
             schedule,
             network,
             size,
-            offsets=parse_offsets(offsets, schedule.ranks),
+            offsets=late,
             progress=progress,
             **run_settings,
         )
     record = result.to_dict()
     report = None
-    if checked:
+    if isinstance(schedule, Schedule) and checked:
         report = check(schedule, result.nbytes, dtype=dtype, seed=drawn)
         record |= report.to_dict()
     if as_json:

@@ -107,6 +107,13 @@ ENGINES: dict[str, Engine] = {
             rate=1e6,
         ),
         Engine(
+            "symmetric",
+            "collsim.engines.symmetric",
+            "one rank for all, where all do the same: up to millions of ranks",
+            startup=0.0,
+            rate=1e5,
+        ),
+        Engine(
             "events",
             "collsim.engines.events",
             "discrete events on SimPy: every model and ordering, the reference",

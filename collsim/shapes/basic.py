@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from collsim.errors import InputError
+from collsim.lattice import FULL, SWITCH, WIRE, Dimension, Lattice
 from collsim.memory import refuse_too_large
 from collsim.topology import Link, Node, Topology, cable, level_values, link_values
 from collsim.units import Quantity, parse_count
@@ -15,6 +17,9 @@ from collsim.units import Quantity, parse_count
 # A link and its places in a topology's tables; measured with tracemalloc.
 _BYTES_A_LINK = 500
 _COUNTLESS = 10**18
+
+# Up to so many ranks a network of equal dimensions may be asked for although its links would not fit into memory.
+_MOST_UNLINKED = 1 << 24
 
 
 def star(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: bool = False) -> Topology:
@@ -45,10 +50,14 @@ def star(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: boo
     """
     ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
     speed, delay = link_values(bandwidth, latency)
-    refuse_too_many_links(2 * ranks)
-    links = [link for rank in range(ranks) for link in wire(rank, "switch", speed, delay, shared)]
+    links = when_needed(2 * ranks, ranks, partial(_spokes, ranks, speed, delay, shared))
     name = spec_name(f"star:{ranks}", half_duplex=shared)
-    return Topology(name, ranks, links, route=_over_switch, routing="over the switch")
+    lattice = Lattice((Dimension(SWITCH, ranks, 1, speed, delay),), shared, group=ranks)
+    return Topology(name, ranks, links, route=_over_switch, routing="over the switch", lattice=lattice)
+
+
+def _spokes(ranks: int, bandwidth: float, latency: float, half_duplex: bool) -> list[Link]:
+    return [link for rank in range(ranks) for link in wire(rank, "switch", bandwidth, latency, half_duplex)]
 
 
 def full(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: bool = False) -> Topology:
@@ -71,14 +80,19 @@ def full(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: boo
     """
     ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
     speed, delay = link_values(bandwidth, latency)
-    refuse_too_many_links(ranks * (ranks - 1))
-    links = [
-        Link(a, b, speed, delay, f"cable {min(a, b)}-{max(a, b)}" if shared else None)
+    links = when_needed(ranks * (ranks - 1), ranks, partial(_pairs, ranks, speed, delay, shared, None))
+    name = spec_name(f"full:{ranks}", half_duplex=shared)
+    lattice = Lattice((Dimension(FULL, ranks, 1, speed, delay),), shared)
+    return Topology(name, ranks, links, route=_direct, routing="direct", lattice=lattice)
+
+
+def _pairs(ranks: int, bandwidth: float, latency: float, half_duplex: bool, medium: str | None) -> list[Link]:
+    return [
+        Link(a, b, bandwidth, latency, f"cable {min(a, b)}-{max(a, b)}" if half_duplex else medium)
         for a in range(ranks)
         for b in range(ranks)
         if a != b
     ]
-    return Topology(spec_name(f"full:{ranks}", half_duplex=shared), ranks, links, route=_direct, routing="direct")
 
 
 def bus(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
@@ -113,10 +127,10 @@ def bus(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
     """
     ranks = parse_count(ranks, "ranks")
     speed, delay = link_values(bandwidth, latency)
-    refuse_too_many_links(ranks * (ranks - 1))
     # With a hub in the middle a message would cross two links, and store-and-forward models count it twice.
-    links = [Link(a, b, speed, delay, "bus") for a in range(ranks) for b in range(ranks) if a != b]
-    return Topology(f"bus:{ranks}", ranks, links, route=_direct, routing="over the wire")
+    links = when_needed(ranks * (ranks - 1), ranks, partial(_pairs, ranks, speed, delay, False, "bus"))
+    lattice = Lattice((Dimension(WIRE, ranks, 1, speed, delay),))
+    return Topology(f"bus:{ranks}", ranks, links, route=_direct, routing="over the wire", lattice=lattice)
 
 
 def backbone(
@@ -162,16 +176,25 @@ def backbone(
     ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
     ideal = parse_flag(fatpipe, "fatpipe")
     speeds, delays = level_values(bandwidth, latency, 2)
-    refuse_too_many_links(2 * ranks)
-    links = [Link("in", "out", speeds[1], delays[1], fatpipe=ideal)]
+    links = when_needed(2 * ranks, ranks, partial(_on_backbone, ranks, speeds, delays, ideal, shared))
+    name = spec_name(f"backbone:{ranks}", fatpipe=ideal, half_duplex=shared)
+    cables = Dimension(SWITCH, ranks, 1, speeds[0], delays[0])
+    core = Dimension(WIRE, ranks, 1, speeds[1], delays[1], ideal)
+    lattice = Lattice((cables, core), shared, group=ranks)
+    return Topology(name, ranks, links, route=_over_backbone, routing="over the backbone", lattice=lattice)
+
+
+def _on_backbone(
+    ranks: int, speeds: Sequence[float], delays: Sequence[float], fatpipe: bool, half_duplex: bool
+) -> list[Link]:
+    links = [Link("in", "out", speeds[1], delays[1], fatpipe=fatpipe)]
     for rank in range(ranks):
-        medium = f"cable {rank}" if shared else None
+        medium = f"cable {rank}" if half_duplex else None
         links += [
             Link(rank, "in", speeds[0], delays[0], medium),
             Link("out", rank, speeds[0], delays[0], medium),
         ]
-    name = spec_name(f"backbone:{ranks}", fatpipe=ideal, half_duplex=shared)
-    return Topology(name, ranks, links, route=_over_backbone, routing="over the backbone")
+    return links
 
 
 # What the files of this package have in common.
@@ -281,6 +304,24 @@ def refuse_too_many_links(links: int) -> None:
     # A number with hundreds of digits is none that a person reads, nor one that fits into a float.
     words = f"{links}" if links < _COUNTLESS else f"more than {_COUNTLESS}"
     refuse_too_large(_BYTES_A_LINK * min(links, _COUNTLESS), f"a network of {words} links", "take fewer ranks")
+
+
+def when_needed(number: int, ranks: int, make: Callable[[], Iterable[Link]]) -> Callable[[], Iterable[Link]]:
+    """Return what makes the `number` links of a network of equal dimensions, and refuses if they do not fit.
+
+    Examples
+    --------
+    >>> len(list(when_needed(2, 2, partial(wire, 0, 1, 1e9, 0.0, False))()))
+    2
+    """
+    if ranks > _MOST_UNLINKED:
+        refuse_too_many_links(number)
+    return partial(_made, number, make)
+
+
+def _made(number: int, make: Callable[[], Iterable[Link]]) -> Iterable[Link]:
+    refuse_too_many_links(number)
+    return make()
 
 
 # Routes are functions of a module, not closures: a topology can then be sent to another process.

@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from collsim.errors import InputError
-from collsim.shapes.basic import parse_flag, parse_sizes, refuse_too_many_links, spec_name, wire
+from collsim.lattice import Dimension, Lattice
+from collsim.shapes.basic import parse_flag, parse_sizes, spec_name, when_needed, wire
 from collsim.topology import Link, Node, Topology, level_values, link_values
 from collsim.units import Quantity, parse_count
 
@@ -177,7 +178,6 @@ def hypercube(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex
     """
     ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
     bits = ranks.bit_length() - 1
-    refuse_too_many_links(ranks * bits)
     if ranks != 1 << bits:
         raise InputError(
             f"ranks of a hypercube must be a power of two, such as {1 << bits} or {2 << bits}, got {ranks}; "
@@ -266,7 +266,29 @@ def connect(
     Topology('two rings', ranks=8, switches=0, links=24)
     """
     ranks = math.prod(axis.size for axis in axes)
-    refuse_too_many_links(sum(ranks * (axis.size - 1 if axis.kind == "full" else 2) for axis in axes))
+    number = sum(ranks * (axis.size - 1 if axis.kind == "full" else 2) for axis in axes)
+    links = when_needed(number, ranks, partial(_cables, axes, bandwidths, latencies, half_duplex))
+    order = tuple(sorted((axis for axis in axes if axis.size > 1), key=lambda axis: axis.stride))
+    figures = {axis: (speed, delay) for axis, speed, delay in zip(axes, bandwidths, latencies, strict=True)}
+    dimensions = tuple(Dimension(axis.kind, axis.size, axis.stride, *figures[axis]) for axis in order)
+    # Ranks of a row on one switch are a group, as `Topology.groups` says, if there is nothing else.
+    on_a_switch = len(order) == 1 and order[0].kind == "switch"
+    group = len(groups[0]) if groups else ranks if on_a_switch else 1
+    return Topology(
+        name,
+        ranks,
+        links,
+        route=partial(_dimension_order, order),
+        routing=routing,
+        groups=groups,
+        lattice=Lattice(dimensions, half_duplex, group) if ranks > 1 else None,
+    )
+
+
+def _cables(
+    axes: Sequence[Axis], bandwidths: Sequence[float], latencies: Sequence[float], half_duplex: bool
+) -> list[Link]:
+    ranks = math.prod(axis.size for axis in axes)
     links: list[Link] = []
     for axis, speed, delay in zip(axes, bandwidths, latencies, strict=True):
         cables_of = KINDS[axis.kind]
@@ -276,8 +298,7 @@ def connect(
                 links += wire(rank, rank + (other - place) * axis.stride, speed, delay, half_duplex)
             if axis.kind == "switch" and axis.size > 1:
                 links += wire(rank, axis.switch(rank), speed, delay, half_duplex)
-    order = tuple(sorted((axis for axis in axes if axis.size > 1), key=lambda axis: axis.stride))
-    return Topology(name, ranks, links, route=partial(_dimension_order, order), routing=routing, groups=groups)
+    return links
 
 
 def _dimension_order(axes: tuple[Axis, ...], src: int, dst: int) -> list[Node]:

@@ -1,0 +1,686 @@
+"""All ranks at once: what one of them goes through is what all do. For symmetric schedules on symmetric networks.
+
+It rests on one fact. Ordered by step, with all ranks alike and starting together, a step takes as long for every
+rank; all leave it at one instant and find the network idle. So steps can be simulated one by one, each kind of step
+once, and in a step one message of each hop stands for those of all ranks. (Under LogGP cards may still be busy with
+the step before; that is handed on.)
+
+What could tell ranks apart is the order of service where several messages come to one port, link or processor at the
+same instant: by row, and rows are not alike. Where times of different hops are the same, or nearly so that rounding
+decides, and the order would matter, this engine refuses the job.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from collsim.engines import choose_engine
+from collsim.graph import MoveGraph, Waiting
+from collsim.lattice import Leg, alone
+from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin, Model
+from collsim.schedule import Floats, Op
+from collsim.symmetric import Indices, Phase, SymmetricSchedule
+
+Progress = Callable[[int, int], None]
+
+# Two times are nearly the same if rounding in a run of so many steps could make them change places.
+_SAME_TIME = 1e-13
+
+# Different flows that may share a network at once: to work out rates takes time that grows with the square.
+_MOST_FLOWS = 500
+
+
+# Where no dimensions say that ranks are alike: how nearly together they must end a step, and the most messages that
+# are tried to find out.
+_SAME_END = 1e-12
+_MOST_MESSAGES = 20_000
+
+
+_FEW_ROWS = 4096
+
+# What a host does next is looked for among all messages that wait: that takes time which grows with the square.
+_MOST_AT_A_HOST = 300
+
+
+class Refused(Exception):
+    """All ranks may not do the same here, or that cannot be proved: the reason in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepTimes:
+    """How long steps take.
+
+    Attributes
+    ----------
+    seconds : list of ndarray of float
+        Of the steps of each phase.
+    time : float
+        Of all together.
+    """
+
+    seconds: list[Floats]
+    time: float
+
+
+class Costs(NamedTuple):
+    """What the messages of a phase cost, each array of shape (steps, hops).
+
+    Attributes
+    ----------
+    nbytes : ndarray of float
+        On the wire.
+    work : ndarray of float
+        Seconds of the receiver's processor.
+    latency : ndarray of float
+        Seconds on the way.
+    gap : ndarray of float
+        Seconds a byte of a message alone.
+    legs : list of Leg
+        The way; none without a topology.
+    """
+
+    nbytes: Floats
+    work: Floats
+    latency: Floats
+    gap: Floats
+    legs: list[Leg]
+
+
+def run(
+    schedule: SymmetricSchedule,
+    nbytes: int,
+    model: Model,
+    *,
+    gamma: float = 0.0,
+    header_bytes: float = 0.0,
+    progress: Progress | None = None,
+) -> StepTimes:
+    """Simulate a symmetric schedule, ordered by step.
+
+    Parameters
+    ----------
+    schedule : SymmetricSchedule
+        What to run.
+    nbytes : int
+        Size of the vector in bytes.
+    model : Model
+        How messages share the network. If its topology has a `Lattice` of as many ranks, one rank stands for all.
+        Otherwise each kind of step is simulated with all of its messages, once, and all ranks must end it together.
+    gamma : float
+        Seconds a byte of payload that a reduction costs.
+    header_bytes : float
+        Bytes that every message has on the wire besides its payload.
+    progress : callable, optional
+        Called as ``progress(finished, messages)`` after each phase.
+
+    Raises
+    ------
+    Refused
+        If ranks are not all alike, or it cannot be told.
+
+    Examples
+    --------
+    >>> from collsim.catalog import symmetric_schedule
+    >>> ring = symmetric_schedule("all_reduce", "ring", ranks=4)
+    >>> round(run(ring, 4_000_000_000, AlphaBeta("5us", "0.1ns/B")).time, 9)
+    0.60003
+    """
+    settings = gamma, header_bytes, progress
+    if not _is_lattice(schedule, model):
+        return _step_by_step(schedule, nbytes, model, *settings)
+    try:
+        return _by_dimensions(schedule, nbytes, model, *settings)
+    except Refused as refusal:
+        if model.topology is None:
+            raise
+        try:
+            return _step_by_step(schedule, nbytes, model, *settings)
+        except Refused as other:
+            raise Refused(f"{refusal}; and {other}") from None
+
+
+def _by_dimensions(
+    schedule: SymmetricSchedule,
+    nbytes: int,
+    model: Model,
+    gamma: float,
+    header_bytes: float,
+    progress: Progress | None,
+) -> StepTimes:
+    clock = _LogGPClock(model, schedule.steps) if isinstance(model, LogGP) else None
+    seconds: list[Floats] = []
+    finished = 0
+    for phase in schedule.phases:
+        costs = _costs(schedule, phase, nbytes, model, gamma, header_bytes)
+        seconds.append(_seconds(model, costs, schedule.steps) if clock is None else clock.seconds(costs))
+        finished += schedule.ranks * phase.steps * phase.hops
+        if progress is not None:
+            progress(finished, schedule.messages)
+    return StepTimes(seconds, math.fsum(float(np.sum(part)) for part in seconds))
+
+
+def can_run(graph: MoveGraph, model: Model) -> str | None:
+    """Return why this engine cannot run a graph of single moves: it knows no rows."""
+    return "it runs schedules in which all ranks do the same, written down as symmetric_schedule does"
+
+
+def _is_lattice(schedule: SymmetricSchedule, model: Model) -> bool:
+    topology = model.topology
+    return topology is None or (topology.lattice is not None and topology.ranks == schedule.ranks)
+
+
+# Any network: each kind of step once
+
+
+def _step_by_step(
+    schedule: SymmetricSchedule,
+    nbytes: int,
+    model: Model,
+    gamma: float,
+    header_bytes: float,
+    progress: Progress | None,
+) -> StepTimes:
+    """Simulate each kind of step with all of its messages, once; refuse unless all ranks end it together.
+
+    Then all begin the next one together, on an idle network: nothing is left that could tell one time from another.
+    Who is served first must not matter, for times of different ranks may differ in their last bits.
+    """
+    if isinstance(model, LogGP):
+        raise Refused("hosts may still be busy with the step before")
+    found: list[tuple[Phase, list[int], Indices]] = []
+    for phase in schedule.phases:
+        columns = [phase.count, *(phase.by[..., digit] for digit in range(len(phase.sides)))]
+        found.append((phase, *_distinct(_numbered(columns, phase.count.shape))))
+    needed = schedule.ranks * sum(len(first) * phase.hops for phase, first, _ in found)
+    if 2 * needed > schedule.messages or needed > _MOST_MESSAGES:
+        raise Refused(f"its steps differ, {needed} of {schedule.messages} messages would have to be looked at")
+    seconds: list[Floats] = []
+    known: dict[tuple[object, ...], float] = {}
+    finished = 0
+    for phase, first, which in found:
+        payload = schedule.payload(phase, nbytes)
+        times = []
+        for step in first:
+            added = gamma * payload[step] if phase.op == Op.REDUCE else np.zeros(phase.hops)
+            kind = phase.sides, phase.actions, phase.by[step].tobytes(), payload[step].tobytes(), added.tobytes()
+            if kind not in known:
+                known[kind] = _one_step(_graph(schedule.ranks, phase, step, payload[step] + header_bytes, added), model)
+            times.append(known[kind])
+        seconds.append(np.array(times)[which])
+        finished += schedule.ranks * phase.steps * phase.hops
+        if progress is not None:
+            progress(finished, schedule.messages)
+    return StepTimes(seconds, math.fsum(float(np.sum(part)) for part in seconds))
+
+
+def _graph(ranks: int, phase: Phase, step: int, nbytes: Floats, work: Floats) -> MoveGraph:
+    """Return the messages of a step, which wait for nothing."""
+    rank = np.arange(ranks)
+    moves = ranks * phase.hops
+    return MoveGraph(
+        ranks=ranks,
+        transfer=np.ones(moves, dtype=bool),
+        src=np.tile(rank, phase.hops).astype(np.int32),
+        dst=np.concatenate([phase.receivers(rank, step, hop) for hop in range(phase.hops)]).astype(np.int32),
+        nbytes=np.repeat(nbytes, ranks),
+        work=np.repeat(work, ranks),
+        release=np.zeros((2, moves)),
+        dependencies=lambda: Waiting(0, np.zeros((0, 2), dtype=np.int64)),
+        step=np.zeros(moves, dtype=np.int32),
+    )
+
+
+def _one_step(graph: MoveGraph, model: Model) -> float:
+    """Return how long a step takes; refuse unless it is as long for all ranks and nobody waits for his turn."""
+    if not isinstance(model, MaxMin):
+        if len(graph) > graph.ranks:
+            raise Refused("several messages of a rank may have to wait for each other")
+        if isinstance(model, Fifo):
+            _check_no_queues(graph, model)
+    timeline = choose_engine("auto", graph, model).run(graph, model)
+    ends = np.zeros(graph.ranks)
+    np.maximum.at(ends, graph.src, timeline.finish)
+    np.maximum.at(ends, graph.dst, timeline.finish)
+    if float(np.ptp(ends)) > _SAME_END * float(ends.max()):
+        raise Refused("ranks do not end a step together")
+    return float(ends.max())
+
+
+def _check_no_queues(graph: MoveGraph, model: Fifo) -> None:
+    topology = model.topology
+    used: set[int] = set()
+    packet = math.inf if model.packet_bytes is None else model.packet_bytes
+    for src, dst, nbytes in zip(graph.src.tolist(), graph.dst.tolist(), graph.nbytes.tolist(), strict=True):
+        links = [i for route in topology.routes(src, dst) for i in route.links if not topology.links[i].fatpipe]
+        channels = topology.channel[links].tolist()
+        if not used.isdisjoint(channels) or len(set(channels)) < len(channels) or nbytes > packet:
+            raise Refused("messages may have to wait for each other at a link")
+        used.update(channels)
+
+
+def _costs(
+    schedule: SymmetricSchedule, phase: Phase, nbytes: int, model: Model, gamma: float, header_bytes: float
+) -> Costs:
+    payload = schedule.payload(phase, nbytes)
+    work = gamma * payload if phase.op == Op.REDUCE else np.zeros_like(payload)
+    legs: list[Leg] = []
+    if model.topology is None:
+        assert isinstance(model, AlphaBeta | LogGP)
+        figures = (model.alpha, model.beta) if isinstance(model, AlphaBeta) else (model.L or 0.0, model.G or 0.0)
+        latency, gap = (np.broadcast_to(np.float64(figure), payload.shape) for figure in figures)
+    else:
+        assert model.topology.lattice is not None
+        found = model.topology.lattice.legs(phase)
+        if isinstance(found, str):
+            raise Refused(found)
+        legs = found
+        latency = np.zeros(payload.shape)
+        for leg in legs:
+            latency = latency + leg.links * leg.latency
+        gap = 1.0 / np.broadcast_to(alone(legs), payload.shape)
+    return Costs(payload + header_bytes, work, latency, gap, legs)
+
+
+def _seconds(model: Model, costs: Costs, steps: int) -> Floats:
+    """Return how long each step of a phase takes, under a model without memory."""
+    if costs.nbytes.shape[1] == 1:
+        return _one_hop(model, costs)[:, 0]
+    kinds, which = _kinds(costs)
+    found = np.array([_several_hops(model, costs, step, steps) for step in kinds])
+    return np.asarray(found[which], dtype=np.float64)
+
+
+def _one_hop(model: Model, costs: Costs) -> Floats:
+    """Return how long messages take where every rank sends and receives one."""
+    nbytes, work, latency, gap, legs = costs
+    if isinstance(model, MaxMin):
+        for leg in legs:
+            gap = np.maximum(gap, np.where(leg.fatpipe, np.minimum(leg.links, 1), leg.times) / leg.bandwidth)
+        return latency + nbytes * gap + work
+    if isinstance(model, AlphaBeta):
+        return latency + nbytes * gap + work
+    assert isinstance(model, Fifo)
+    if model.packet_bytes is not None and (nbytes > model.packet_bytes).any():
+        which: Indices
+        kinds, which = _kinds(costs)
+        times = np.array([_queues(_links(model, costs, step), len(which)) for step in kinds])
+        return np.asarray(times[which], dtype=np.float64)[:, None] + work
+    total = latency + work
+    for leg in legs:
+        if not leg.fatpipe and (leg.times > leg.links).any():
+            raise Refused("messages of several ranks come to one link at the same instant")
+        total = total + leg.links * nbytes / leg.bandwidth
+    return total
+
+
+def _kinds(costs: Costs) -> tuple[list[int], Indices]:
+    """Return the numbers of steps that are all different, and for every step the place of one that is like it."""
+    shape = costs.nbytes.shape
+    columns: list[Floats | Indices] = [costs.nbytes, costs.work, costs.latency, costs.gap]
+    for leg in costs.legs:
+        columns += [np.where(leg.links > 0, leg.channel, -1), leg.links, leg.times]
+    return _distinct(_numbered(columns, shape))
+
+
+def _distinct(rows: Indices) -> tuple[list[int], Indices]:
+    """Return the numbers of rows that are all different, and for every row the place of the one that is like it."""
+    if (rows == rows[0]).all():
+        return [0], np.zeros(len(rows), dtype=np.int64)
+    if len(rows) <= _FEW_ROWS:  # `unique` takes long for rows that are long
+        place: dict[bytes, int] = {}
+        which = np.array([place.setdefault(row.tobytes(), len(place)) for row in rows])
+        return np.unique(which, return_index=True)[1].tolist(), which
+    _, first, of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return first.tolist(), of.ravel()
+
+
+def _numbered(columns: Sequence[Floats | Indices], shape: tuple[int, ...]) -> Indices:
+    """Return one number for each combination of values; equal ones for equal combinations."""
+    number = np.zeros(shape, dtype=np.int64)
+    for column in columns:
+        if column.size and (column != column.flat[0]).any():
+            values, place = np.unique(column, return_inverse=True)
+            number = number * len(values) + place.reshape(shape)
+            _, number = np.unique(number, return_inverse=True)
+            number = number.reshape(shape)
+    return number
+
+
+def _several_hops(model: Model, costs: Costs, step: int, steps: int) -> float:
+    """Return how long a step takes in which every rank sends several messages."""
+    if isinstance(model, MaxMin):
+        return _flows(costs, step)
+    return _queues(_stages(model, costs, step), steps)
+
+
+# Max-min: flows
+
+
+def _flows(costs: Costs, step: int) -> float:
+    """Return when the last rank is done in a step of fluid flows.
+
+    Flows of hops with the same figures are one flow that counts several times: rates are unique, so they are equal.
+    """
+    columns: list[Floats | Indices] = [costs.nbytes[step], costs.work[step], costs.latency[step]]
+    for leg in costs.legs:
+        columns += [np.where(leg.links[step] > 0, leg.channel[step], -1), leg.links[step], leg.times[step]]
+    number = _numbered(columns, costs.nbytes[step].shape)
+    _, first, many = np.unique(number, return_index=True, return_counts=True)
+    if len(first) > _MOST_FLOWS:
+        raise Refused(f"{len(first)} different messages of each rank share the network, more than {_MOST_FLOWS}")
+    arrivals = _fluid(costs, step, first, many)
+    return _worked_off(arrivals, costs.work[step][first], many)
+
+
+def _fluid(costs: Costs, step: int, first: Indices, many: Indices) -> Floats:
+    """Return when flows arrive that begin together, after their latency."""
+    kinds = len(first)
+    crossed: list[dict[int, float]] = [{} for _ in range(kinds)]  # channel -> crossings of each of its links
+    cap = np.full(kinds, math.inf)
+    bandwidth: dict[int, float] = {}
+    for leg in costs.legs:
+        channel, times = leg.channel[step][first], leg.times[step][first]
+        for kind in np.flatnonzero(leg.links[step][first]).tolist():
+            if leg.fatpipe:
+                cap[kind] = min(cap[kind], leg.bandwidth)
+            else:
+                crossed[kind][int(channel[kind])] = float(times[kind])
+                bandwidth[int(channel[kind])] = leg.bandwidth
+    left = costs.nbytes[step][first].astype(np.float64)
+    begin = costs.latency[step][first]
+    arrive = np.where(left > 0, math.inf, begin)
+    now = 0.0
+    while np.isinf(arrive).any():
+        active = np.flatnonzero(np.isinf(arrive) & (begin <= now)).tolist()
+        coming = begin[np.isinf(arrive) & (begin > now)]
+        following = float(coming.min()) if len(coming) else math.inf
+        if not active:
+            now = following
+            continue
+        rate = _shares([crossed[kind] for kind in active], cap[active], many[active], bandwidth)
+        ends = now + left[active] / rate
+        until = min(float(ends.min()), following)
+        left[active] = np.maximum(0.0, left[active] - rate * (until - now))
+        for place, kind in enumerate(active):
+            if ends[place] <= until * (1 + 1e-14):
+                arrive[kind], left[kind] = until, 0.0
+        now = until
+    return arrive
+
+
+def _shares(crossed: Sequence[dict[int, float]], cap: Floats, many: Indices, bandwidth: dict[int, float]) -> Floats:
+    """Return max-min fair rates by progressive filling, as `collsim.engines.maxmin.max_min_shares` does.
+
+    Flow i stands for `many` flows that each cross a channel so many times, and go no faster than `cap`.
+    """
+    rate = np.zeros(len(crossed))
+    growing = set(range(len(crossed)))
+    left = {channel: bandwidth[channel] for own in crossed for channel in own}
+    load = dict.fromkeys(left, 0.0)
+    for own, number in zip(crossed, many.tolist(), strict=True):
+        for channel, times in own.items():
+            load[channel] += times * number
+    while growing:
+        level = {channel: left[channel] / load[channel] for channel in left if load[channel] > 0}
+        fair = min(min(level.values(), default=math.inf), min(float(cap[i]) for i in growing))
+        limit = fair * (1 + 1e-13)
+        full = {channel for channel, value in level.items() if value <= limit}
+        stopped = [i for i in growing if cap[i] <= limit or not full.isdisjoint(crossed[i])]
+        for i in stopped:
+            rate[i] = fair
+            growing.discard(i)
+            for channel, times in crossed[i].items():
+                load[channel] -= times * int(many[i])
+                left[channel] = max(0.0, left[channel] - times * int(many[i]) * fair)
+        for channel in full:
+            load[channel] = 0.0
+    return rate
+
+
+def _worked_off(arrive: Floats, work: Floats, many: Indices | None = None) -> float:
+    """Return when a processor is done with all that arrives; in which order it takes them makes no difference."""
+    order = np.argsort(arrive, kind="stable")
+    done = 0.0
+    if many is None:
+        many = np.ones(len(arrive), dtype=np.int64)
+    for came, seconds in zip(arrive[order].tolist(), (work * many)[order].tolist(), strict=True):
+        done = max(done, came) + seconds
+    return float(max(done, arrive.max()))
+
+
+# Alpha-beta and fifo: servers one after the other
+
+
+class Stage(NamedTuple):
+    """Where each customer waits for a server: which (-1: none), for how long it keeps it, and when it is at the next.
+
+    `after` is in seconds from when it is served.
+    """
+
+    server: Indices
+    busy: Floats
+    after: Floats
+
+
+def _stages(model: Model, costs: Costs, step: int) -> list[Stage]:
+    """Return the servers on the way of the messages of a step."""
+    nbytes, work = costs.nbytes[step], costs.work[step]
+    hops = len(nbytes)
+    if isinstance(model, AlphaBeta):
+        busy = nbytes * costs.gap[step]
+        stages = [
+            Stage(np.zeros(hops, dtype=np.int64), busy, costs.latency[step]),
+            Stage(np.ones(hops, dtype=np.int64), busy, busy),
+        ]
+    else:
+        assert isinstance(model, Fifo)
+        stages = _links(model, costs, step)
+        if len(stages[0].busy) != hops:
+            if (work > 0).any():
+                raise Refused("packets are put together before they are added")
+            return stages
+    if (work > 0).any():
+        stages.append(Stage(np.where(work > 0, -2, -1), work, work))
+    return stages
+
+
+def _links(model: Fifo, costs: Costs, step: int) -> list[Stage]:
+    """Return the links on the way of the packets of a step, each of which is a server."""
+    nbytes = costs.nbytes[step]
+    size = math.inf if model.packet_bytes is None else float(model.packet_bytes)
+    packets = [max(1, math.ceil(n / size)) for n in nbytes.tolist()]
+    of = np.repeat(np.arange(len(nbytes)), packets)
+    last = np.diff(of, append=-1) != 0
+    own = np.where(last, nbytes[of] - (np.array(packets)[of] - 1) * (size if max(packets) > 1 else 0.0), size)
+    stages: list[Stage] = []
+    seen: set[int] = set()
+    for leg in costs.legs:
+        links, times, channel = leg.links[step], leg.times[step], leg.channel[step]
+        if leg.fatpipe and len(costs.legs) > 1:
+            raise Refused("messages cross a fatpipe between two links where they wait")
+        if not leg.fatpipe and (times > links).any():
+            raise Refused("messages of several ranks come to one link at the same instant")
+        used = set(channel[links > 0].tolist())
+        if links.max(initial=0) > 1 or used & seen:
+            raise Refused("messages come to links of one kind several times on their way")
+        seen |= used
+        here = links[of] > 0
+        server = np.where(here & (not leg.fatpipe), channel[of], -1)
+        busy = np.where(here, own / leg.bandwidth, 0.0)
+        stages.append(Stage(server, busy, np.where(here, busy + leg.latency, 0.0)))
+    return stages
+
+
+def _queues(stages: list[Stage], steps: int) -> float:
+    """Return when the last customer is through, if all come to the first server at once, in their order."""
+    come = np.zeros(len(stages[0].busy))
+    for number, stage in enumerate(stages):
+        scale = float(come.max()) + float(stage.busy.sum())
+        last = number == len(stages) - 1
+        if number and not last:
+            _check_order(come, stages[number:], scale * _SAME_TIME * (1e4 + steps))
+        come = _served(stage, come) + stage.after
+    return float(come.max())
+
+
+def _check_order(come: Floats, onward: list[Stage], tolerance: float) -> None:
+    """Raise unless it makes no difference who of those that come to a server at the same time is served first."""
+    server = onward[0].server
+    order = np.lexsort((come, server))
+    near = (np.diff(come[order]) <= tolerance) & (np.diff(server[order]) == 0) & (server[order][1:] >= 0)
+    for stage in onward:
+        for column in stage:
+            if ((np.diff(column[order]) != 0) & near).any():
+                raise Refused("messages that differ come to one place at the same instant")
+
+
+def _served(stage: Stage, come: Floats) -> Floats:
+    """Return when each customer is served: first come, first served, those who come together in their order."""
+    served = come.copy()
+    servers = np.unique(stage.server[stage.server != -1])
+    if len(servers) > 64 and len(servers) == np.count_nonzero(stage.server != -1):
+        return served
+    for server in servers:
+        queue = np.flatnonzero(stage.server == server)
+        queue = queue[np.argsort(come[queue], kind="stable")]
+        before = np.cumsum(stage.busy[queue]) - stage.busy[queue]
+        served[queue] = before + np.maximum.accumulate(come[queue] - before)
+    return served
+
+
+# LogGP: hosts
+
+
+class _Message(NamedTuple):
+    """What a message costs the hosts: see `collsim.engines.loggp`."""
+
+    flight: float
+    sending: float
+    receiving: float
+    card: float
+    work: float
+
+
+class _LogGPClock:
+    """Runs steps one after the other and hands on for how long the cards are still busy when a step is over."""
+
+    def __init__(self, model: LogGP, steps: int) -> None:
+        self.model = model
+        self.tolerance = _SAME_TIME * (1e4 + steps)
+        self.busy = (0.0, 0.0)  # of the card that sends and of the one that receives, beyond the end of the step
+
+    def seconds(self, costs: Costs) -> Floats:
+        """Return how long each step of a phase takes."""
+        model = self.model
+        more = np.maximum(costs.nbytes - 1, 0)
+        flight = model.o + costs.latency
+        sending, receiving = model.o + more * model.O, model.o + more * np.maximum(model.O, costs.gap)
+        card = model.g + more * costs.gap
+        if costs.nbytes.shape[1] > _MOST_AT_A_HOST:
+            raise Refused(f"every rank sends {costs.nbytes.shape[1]} messages at once, more than {_MOST_AT_A_HOST}")
+        if (flight <= 0).any():
+            raise Refused("messages come to a host at the same instant as it sends")
+        kinds, which = _kinds(costs)
+        steps = [
+            [_Message(*figures) for figures in zip(*(column[kind].tolist() for column in columns), strict=True)]
+            for columns in [(flight, sending, receiving, card, costs.work)]
+            for kind in kinds
+        ]
+        found = np.zeros(len(which))
+        known: dict[tuple[int, tuple[float, float]], tuple[float, tuple[float, float]]] = {}
+        begins = np.flatnonzero(np.diff(which, prepend=-1)).tolist()
+        for begin, end in zip(begins, [*begins[1:], len(which)], strict=True):
+            kind = int(which[begin])
+            step = begin
+            while step < end:
+                key = kind, self.busy
+                if key not in known:
+                    known[key] = _hosts(steps[kind], self.busy, self.tolerance)
+                found[step], after = known[key]
+                step += 1
+                if _close(after, self.busy):
+                    found[step:end] = found[step - 1]  # so it goes on
+                    step = end
+                self.busy = after
+        return found
+
+
+def _close(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return all(math.isclose(a, b, rel_tol=1e-13) for a, b in zip(one, other, strict=True))
+
+
+_SEND, _RECEIVE, _WORK = range(3)
+
+
+def _hosts(
+    messages: Sequence[_Message], busy: tuple[float, float], tolerance: float
+) -> tuple[float, tuple[float, float]]:
+    """Return when a host is done with its messages, and for how long its cards are still busy then.
+
+    As `collsim.engines.instants.Station`: of those who wait and whose parts are all free the one who came first is
+    served first. What a host sends comes to another one as what another one sends comes to it.
+    """
+    free = {"cpu": 0.0, "send": busy[0], "receive": busy[1]}
+    card = {_SEND: "send", _RECEIVE: "receive", _WORK: "cpu"}
+    coming = [(0.0, hop, _SEND) for hop in range(len(messages))]
+    waiting: list[tuple[float, int, int]] = []
+    end = now = 0.0
+    scale = tolerance * (max(m.flight for m in messages) + sum(m.sending + m.receiving + m.card for m in messages))
+    while coming or waiting:
+        waiting += [customer for customer in coming if customer[0] <= now]
+        coming = [customer for customer in coming if customer[0] > now]
+        able = [who for who in waiting if max(free["cpu"], free[card[who[2]]]) <= now]
+        events = [who[0] for who in coming] + [time for time in free.values() if time > now]
+        if not able:
+            now = min(events)
+            continue
+        chosen = min(able)
+        _check_choice(chosen, waiting, coming, free, card, messages, now, scale)
+        waiting.remove(chosen)
+        _, hop, what = chosen
+        message = messages[hop]
+        if what == _SEND:
+            free["cpu"], free["send"] = now + message.sending, now + message.card
+            coming.append((now + message.flight, hop, _RECEIVE))
+            end = max(end, now + message.sending)
+        elif what == _RECEIVE:
+            done = now + message.receiving
+            free["cpu"], free["receive"] = done, now + message.card
+            if message.work > 0:
+                coming.append((done, hop, _WORK))
+            end = max(end, done)
+        else:
+            free["cpu"] = now + message.work
+            end = max(end, free["cpu"])
+    return end, (max(0.0, free["send"] - end), max(0.0, free["receive"] - end))
+
+
+def _check_choice(
+    chosen: tuple[float, int, int],
+    waiting: Sequence[tuple[float, int, int]],
+    coming: Sequence[tuple[float, int, int]],
+    free: dict[str, float],
+    card: dict[int, str],
+    messages: Sequence[_Message],
+    now: float,
+    scale: float,
+) -> None:
+    """Raise unless it is clear who is served, whatever rounding does to times that are nearly the same."""
+
+    def prepared(who: tuple[float, int, int]) -> float:
+        """Return from when a customer needs but the processor."""
+        return who[0] if who[2] == _WORK else max(who[0], free[card[who[2]]])
+
+    for other in [*waiting, *coming]:
+        same = other[2] == chosen[2] and messages[other[1]] == messages[chosen[1]]
+        both_from_start = other[2] == chosen[2] == _SEND
+        later = max(prepared(other), free["cpu"]) > now + scale
+        # Both have waited for the processor, or the other one comes after them: then it is the turn of who came first.
+        first = prepared(chosen) < free["cpu"] - scale and chosen[0] < other[0] - scale
+        if not (other == chosen or same or both_from_start or later or first):
+            raise Refused("messages that differ come to one host at the same instant")

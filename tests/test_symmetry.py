@@ -1,0 +1,358 @@
+"""All ranks at once is the same as all ranks one by one: the messages, what they cross, and how long they take."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import collsim as cs
+from collsim.algorithms.symmetric import SYMMETRIC
+from collsim.bounds import bound_of_alike, lower_bound
+from collsim.catalog import ALGORITHMS
+from collsim.engines.symmetric import Stage, _served, _shares
+from collsim.schedule import Op
+from collsim.simulation import choose_schedule
+from collsim.symmetric import MIRROR, SHIFT, XOR, Phase
+
+# ranks, sides of a grid, and the two factors of a product
+SIZES = (
+    (2, "2x1", 1, 2),
+    (3, "3", 3, 1),
+    (4, "2x2", 2, 2),
+    (5, "5", 1, 5),
+    (6, "3x2", 2, 3),
+    (8, "2x2x2", 4, 2),
+    (9, "3x3", 3, 3),
+    (12, "4x3", 3, 4),
+    (16, "4x4", 4, 4),
+)
+LATTICES = (
+    "star:{k}",
+    "star:{k},half_duplex=true",
+    "full:{k}",
+    "full:{k},half_duplex=true",
+    "bus:{k}",
+    "backbone:{k}",
+    "backbone:{k},fatpipe=true",
+    "backbone:{k},half_duplex=true",
+    "ring:{k}",
+    "ring:{k},half_duplex=true",
+    "line:{k}",
+    "torus:{d}",
+    "torus:{d},half_duplex=true",
+    "mesh:{d}",
+    "hypercube:{k}",
+    "product:ring{a}xswitch{b}",
+    "product:dims=switch{a}xring{b},half_duplex=true",
+    "product:full{a}xswitch{b}",
+    "product:dims=full{a}xfull{b},half_duplex=true",
+)
+OTHERS = ("fat-tree:down={a}x{b},up=1x{a}", "leaf-spine:{a}x{b}", "rail:{a}x{b}", "dragonfly:p=1,a={a},h=1")
+
+
+def variants(key):
+    grids = ({"dims": "2x2"}, {"dims": "4x3"}) if key[1].startswith("torus") else ()
+    nested = {"groups": "4x3", "reduce_scatter": "pat", "all_reduce": "bidirectional_ring", "all_gather": "bruck"}
+    levels = ({"groups": "2x2x2", "all_reduce": "halving_doubling"}, nested) if key[1] == "hierarchical" else ()
+    servers = tuple({"servers": k} for k in (1, 2, 5)) if key[1] == "parameter_server" else ()
+    return ({}, *ALGORITHMS[key].variants, *grids, *levels, *servers)
+
+
+def both(key, ranks, options):
+    """The symmetric schedule and that with rows, or None where there is no such schedule."""
+    try:
+        rows = cs.make_schedule(*key, ranks, **options)
+    except cs.InputError:
+        return None, None
+    return cs.symmetric_schedule(*key, ranks, **options), rows
+
+
+def network(spec, size, **figures):
+    k, d, a, b = size
+    try:
+        return cs.load_topology(spec.format(k=k, d=d, a=a, b=b), **{"bandwidth": 1e9, "latency": 1e-6, **figures})
+    except cs.InputError:
+        return None
+
+
+@pytest.mark.parametrize("key", SYMMETRIC, ids="-".join)
+def test_the_hops_are_the_messages_of_the_schedule_rank_by_rank_in_the_same_order(key):
+    compared = 0
+    for ranks, options in itertools.product((*range(1, 10), 12, 16, 24, 33), variants(key)):
+        found, schedule = both(key, ranks, options)
+        if found is None:
+            continue
+        compared += 1
+        assert (found.steps, found.chunks, found.messages) == (schedule.steps, schedule.chunks, schedule.messages)
+        assert found.options == schedule.options
+        assert found.collective.options == schedule.collective.options
+        if ranks == 1:
+            continue
+        assert set(schedule.collective.shares(ranks, schedule.chunks).tolist()) == {found.share}
+        head = np.flatnonzero(np.diff(schedule.message, prepend=-1))
+        count = np.add.reduceat(schedule.count, head) if len(head) else schedule.count
+        columns = [column[head] for column in (schedule.step, schedule.src, schedule.dst)]
+        wanted = np.stack([*columns, count, schedule.op[head]], axis=1).astype(np.int64)
+        rows = np.stack(list(found.rows()), axis=1).astype(np.int64)
+        for end in (1, 2):  # by sender and by receiver; of each, the order of rows stays
+            assert np.array_equal(
+                rows[np.lexsort((rows[:, end], rows[:, 0]))], wanted[np.lexsort((wanted[:, end], wanted[:, 0]))]
+            )
+    assert compared >= 3
+
+
+def test_a_name_that_is_registered_anew_is_not_taken_for_the_old_one(monkeypatch):
+    assert cs.symmetric_schedule("all_reduce", "ring", 4) is not None
+    monkeypatch.setitem(ALGORITHMS, ("all_reduce", "ring"), ALGORITHMS["all_reduce", "tree"])
+    assert cs.symmetric_schedule("all_reduce", "ring", 4) is None
+
+
+@pytest.mark.parametrize("spec", LATTICES)
+def test_what_a_hop_crosses_by_the_dimensions_is_what_it_crosses_link_by_link(spec):
+    algorithms = [
+        ("all_reduce", "bidirectional_ring", {}),
+        ("all_reduce", "halving_doubling", {}),
+        ("all_reduce", "swing", {}),
+        ("all_reduce", "torus_bucket", {}),
+        ("all_reduce", "hierarchical", {}),
+        ("all_gather", "pairwise", {"partners": "shift"}),
+    ]
+    compared = 0
+    for size, (collective, name, options) in itertools.product(SIZES, algorithms):
+        topology = network(spec, size)
+        found = None if topology is None else both((collective, name), size[0], options)[0]
+        for phase in () if found is None else found.phases:
+            legs = topology.lattice.legs(phase)
+            if isinstance(legs, str):
+                continue
+            rank = np.arange(found.ranks)
+            for step, hop in itertools.product(range(phase.steps), range(phase.hops)):
+                receivers = phase.receivers(rank, step, hop).tolist()
+                routes = [topology.route(src, dst) for src, dst in enumerate(receivers)]
+                crossed = Counter(int(topology.channel[i]) for route in routes for i in route)
+                wanted = Counter()
+                for leg in legs:
+                    times = found.ranks if leg.fatpipe else int(leg.times[step, hop])
+                    wanted[times, leg.bandwidth, leg.latency] += int(leg.links[step, hop])
+                for route in routes:
+                    links = [(crossed[int(topology.channel[i])], topology.links[i]) for i in route]
+                    assert Counter((times, link.bandwidth, link.latency) for times, link in links) == +wanted
+                compared += 1
+    assert compared > 5
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(data=st.data())
+def test_all_at_once_takes_as_long_as_one_by_one(data):
+    draw = data.draw
+    size = draw(st.sampled_from(SIZES))
+    key = draw(st.sampled_from(list(SYMMETRIC)))
+    found, rows = both(key, size[0], draw(st.sampled_from(variants(key))))
+    assume(found is not None)
+    model = draw(st.sampled_from(["alpha-beta", "loggp", "maxmin", "fifo"]))
+    topology = None
+    if model in ("maxmin", "fifo") or draw(st.booleans()):
+        figures = {"bandwidth": draw(st.sampled_from([1e9, 3.7e8])), "latency": draw(st.sampled_from([0, 1e-6]))}
+        topology = network(draw(st.sampled_from(LATTICES + OTHERS)), size, **figures)
+        assume(topology is not None and topology.ranks >= size[0])
+    own = {}
+    if model == "alpha-beta" and topology is None:
+        own = {"alpha": draw(st.sampled_from([0, 2.2e-5])), "beta": draw(st.sampled_from([0, 4.4e-9]))}
+    elif model == "loggp":
+        own = {"o": draw(st.sampled_from([0, 3e-7])), "g": draw(st.sampled_from([0, 2.7e-6, 1e-4])), "O": 3e-10}
+        own |= {"S": draw(st.sampled_from([0, 65535]))} | ({"L": 1e-6, "G": 6e-9} if topology is None else {})
+    elif model == "fifo":
+        own = draw(st.sampled_from([{}, {"packet_bytes": 1000}]))
+    given_ = {
+        "nbytes": 0 if key[0] == "barrier" else draw(st.sampled_from([0, 1, 10_000])),
+        "gamma": draw(st.sampled_from([0, 1e-10, 3.3e-9])),
+        "header_bytes": draw(st.sampled_from([0, 16])),
+        "model": model,
+        "parameters": own,
+    }
+    try:
+        result = cs.simulate(found, topology, engine="symmetric", **given_)
+    except cs.InputError as error:
+        refusal = str(error)
+    else:
+        refusal = None
+    if refusal is not None:
+        assert "engine 'symmetric' cannot run this" in refusal
+        return
+    wanted = cs.simulate(rows, topology, engine="events", **given_)
+    assert result.engine == "symmetric"
+    for name, value in wanted.to_dict().items():
+        if name not in ("engine", "wall_s"):
+            mine = result.to_dict()[name]
+            same = mine == value if isinstance(value, str | None) else math.isclose(mine, value, rel_tol=1e-9)
+            assert same, (name, mine, value)
+    assert np.allclose(result.rank_times, wanted.rank_times, rtol=1e-9, atol=0)
+    assert np.allclose(result.sent_bytes, wanted.sent_bytes, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("model", ["alpha-beta", "maxmin", "fifo"])
+def test_one_changed_link_turns_it_off_where_it_matters_and_the_time_is_that_of_the_full_engine(model):
+    ring = cs.symmetric_schedule("all_reduce", "ring", 6)
+    star = cs.star(6, "1GB/s", "1us")
+    slow = cs.load_topology(star, overrides=["3-switch:bandwidth=x0.5"])
+    assert star.lattice is not None
+    assert slow.lattice is None
+    with pytest.raises(cs.InputError, match="ranks do not end a step together"):
+        cs.simulate(ring, slow, "6MB", model=model, engine="symmetric")
+    result = cs.simulate(ring, slow, "6MB", model=model)
+    wanted = cs.simulate(cs.make_schedule("all_reduce", "ring", 6), slow, "6MB", model=model, engine="events")
+    assert result.engine != "symmetric"
+    assert result.time == pytest.approx(wanted.time, rel=1e-12)
+    assert cs.simulate(ring, star, "6MB", model=model).engine == "symmetric"
+    # A link that no message crosses changes nothing, and all ranks still end every step together.
+    spare = cs.load_topology(cs.full(6, "1GB/s", "1us"), overrides=["0-3:bandwidth=x0.5"])
+    same = cs.simulate(ring, spare, "6MB", model=model, engine="symmetric")
+    assert same.time == pytest.approx(cs.simulate(ring, cs.full(6, "1GB/s", "1us"), "6MB", model=model).time)
+
+
+def test_other_routes_and_other_places_have_no_dimensions():
+    torus = cs.torus("4x4", "1GB/s", "1us")
+    assert torus.lattice is not None
+    assert cs.reroute(torus, "ecmp:seed=1").lattice is None
+    assert cs.place(torus, "random:3").lattice is None
+    assert cs.limit_injection(torus, "1GB/s").lattice is None
+    assert torus.with_groups([range(16)]).lattice is None
+
+
+@pytest.mark.parametrize(
+    ("given_", "reason"),
+    [
+        ({"ordering": "dataflow"}, "ordered by step only"),
+        ({"offsets": [0, 0, 0, 1e-6]}, "do not start together"),
+        ({"itemsize": 3, "nbytes": 999}, "not all of one size"),
+        ({"topology": "line:4"}, "ranks of a line of 4 are not alike"),
+    ],
+)
+def test_what_is_not_the_same_for_all_is_refused_with_the_reason_and_run_otherwise(given_, reason):
+    ring = cs.symmetric_schedule("all_reduce", "ring", 4)
+    values = {"topology": "star:4", "nbytes": 1000, **given_}
+    values["topology"] = cs.load_topology(values["topology"], bandwidth="1GB/s", latency="1us")
+    with pytest.raises(cs.InputError, match=reason):
+        cs.simulate(ring, engine="symmetric", **values)
+    result = cs.simulate(ring, **values)
+    wanted = cs.simulate(cs.make_schedule("all_reduce", "ring", 4), engine="events", **values)
+    assert result.time == pytest.approx(wanted.time, rel=1e-12)
+
+
+def test_an_engine_that_is_asked_for_gets_the_rows():
+    ring = cs.symmetric_schedule("all_reduce", "ring", 4)
+    assert cs.simulate(ring, cs.star(4, 1e9, 0), 1000, engine="events").engine == "events"
+    with pytest.raises(cs.InputError, match="it runs schedules in which all ranks do the same"):
+        cs.simulate(cs.make_schedule("all_reduce", "ring", 4), cs.star(4, 1e9, 0), 1000, engine="symmetric")
+    with pytest.raises(cs.InputError, match="moves no data: its size must be 0"):
+        cs.simulate(cs.symmetric_schedule("barrier", "ring", 4), cs.star(4, 1e9, 0), 1)
+
+
+@pytest.mark.parametrize("topology", [None, "star", "ring", "backbone", "full"])
+def test_a_million_ranks_take_what_the_closed_form_says(topology):
+    ranks, n, latency, beta = 2**20, 4e9, 5e-6, 1e-10
+    hops = {None: 1, "star": 2, "ring": 1, "backbone": 3, "full": 1}[topology]
+    ring = cs.symmetric_schedule("all_reduce", "ring", ranks)
+    if topology is None:
+        result = cs.simulate(ring, alpha=latency, beta=beta, nbytes=int(n))
+    else:
+        figures = ["10GB/s,1000000GB/s", "5us"] if topology == "backbone" else ["10GB/s", "5us"]
+        net = cs.load_topology(f"{topology}:{ranks}", bandwidth=figures[0], latency=figures[1])
+        result = cs.simulate(ring, net, int(n))
+        assert "links" not in vars(net)  # never made
+    wide = max(beta, ranks / 1e15) if topology == "backbone" else beta
+    assert result.time == pytest.approx(2 * (ranks - 1) * (hops * latency + n / ranks * wide), rel=1e-9)
+    assert result.bound.seconds <= result.time
+    assert result.messages_between_groups == {None: None, "star": 0, "backbone": 0}.get(topology, ring.messages)
+    assert result.engine == "symmetric"
+
+
+def test_sweeps_and_runs_choose_it_for_many_messages_only():
+    assert isinstance(choose_schedule("all_reduce", "ring", 64), cs.Schedule)
+    assert isinstance(choose_schedule("all_reduce", "ring", 64, None, {"engine": "symmetric"}), cs.SymmetricSchedule)
+    assert isinstance(choose_schedule("all_reduce", "ring", 128), cs.SymmetricSchedule)
+    assert isinstance(choose_schedule("all_reduce", "ring", 128, None, {"ordering": "dataflow"}), cs.Schedule)
+    assert isinstance(choose_schedule("all_reduce", "tree", 4096), cs.Schedule)
+    names = ["ring", "halving_doubling", "swing"]
+    rows = cs.sweep(algorithm=names, ranks=[4, 65536], nbytes="1GB", topology="star", bandwidth="1GB/s", latency="1us")
+    assert [row["engine"] for row in rows] == ["events", "symmetric"] * 3
+    for row in rows:
+        entry = ALGORITHMS["all_reduce", row["algorithm"]]
+        wanted = entry.time(row["ranks"], 1e9, 2e-6, 1e-9, **entry.options)
+        assert row["time_s"] == pytest.approx(wanted, rel=1e-9)
+
+
+def test_what_does_not_fit_when_written_out_is_refused_with_the_reason():
+    ring = cs.symmetric_schedule("all_reduce", "ring", 2**20)
+    with pytest.raises(cs.InputError, match=r"one for all ranks does not do: it knows moves ordered by step only"):
+        cs.simulate(ring, alpha="1us", beta=0, ordering="dataflow")
+
+
+def test_the_steps_of_a_run_add_up():
+    result = cs.simulate(cs.symmetric_schedule("all_to_all", "ring", 5), alpha="1us", beta="1ns/B", nbytes=1000)
+    frame = result.to_frame()
+    assert frame["nbytes"].tolist() == [800.0, 600.0, 400.0, 200.0]
+    assert frame["finish_s"].to_numpy() == pytest.approx(np.cumsum([1.8e-6, 1.6e-6, 1.4e-6, 1.2e-6]))
+    assert frame["start_s"].to_numpy()[1:] == pytest.approx(frame["finish_s"].to_numpy()[:-1])
+    assert frame["finish_s"].iloc[-1] == pytest.approx(result.time)
+
+
+@pytest.mark.parametrize("spec", ["star:{k}", "ring:{k}", "torus:{d}", "full:{k}", "bus:{k}", "hypercube:{k}"])
+@pytest.mark.parametrize("half_duplex", [False, True])
+def test_the_bound_that_takes_no_time_is_never_above_the_one_that_looks_at_every_link(spec, half_duplex):
+    if half_duplex and spec.startswith("bus"):
+        pytest.skip("a bus has no cables")
+    for size, name in itertools.product(
+        SIZES[:7], ("all_reduce", "reduce_scatter", "all_gather", "all_to_all", "barrier")
+    ):
+        topology = network(spec + (",half_duplex=true" if half_duplex else ""), size)
+        if topology is None:
+            continue
+        for model in (
+            cs.MaxMin(topology),
+            cs.AlphaBeta(topology=topology),
+            cs.LogGP(o=1e-6, g=2e-6, topology=topology),
+        ):
+            collective, nbytes = cs.get_collective(name), 0 if name == "barrier" else 1_000_000
+            given_ = (collective, size[0], nbytes, model)
+            assert bound_of_alike(*given_, gamma=1e-9).seconds <= lower_bound(*given_, gamma=1e-9).seconds * (1 + 1e-12)
+
+
+@given(st.data())
+def test_shares_of_flows_that_count_several_times_are_those_of_so_many_flows(data):
+    channels = range(3)
+    bandwidth = {channel: float(data.draw(st.integers(1, 20))) for channel in channels}
+    crossings = st.dictionaries(st.sampled_from(channels), st.integers(1, 3), min_size=1)
+    kinds = data.draw(st.lists(st.tuples(crossings, st.integers(1, 4)), min_size=1, max_size=4))
+    rates = _shares(
+        [own for own, _ in kinds], np.full(len(kinds), np.inf), np.array([many for _, many in kinds]), bandwidth
+    )
+    routes = [[c for c, times in own.items() for _ in range(times)] for own, many in kinds for _ in range(many)]
+    wanted = iter(cs.engines.maxmin.max_min_shares(routes, [bandwidth[channel] for channel in channels]))
+    for rate, (_, many) in zip(rates, kinds, strict=True):
+        assert [next(wanted) for _ in range(many)] == pytest.approx([rate] * many)
+
+
+def test_a_server_takes_who_came_first_and_then_who_stands_first():
+    stage = Stage(np.array([0, 0, 1, 0]), np.array([2.0, 1.0, 5.0, 3.0]), np.zeros(4))
+    assert _served(stage, np.array([1.0, 0.0, 0.5, 1.0])).tolist() == [1.0, 0.0, 0.5, 3.0]
+
+
+def test_each_action_is_a_permutation_and_zero_stays():
+    rank = np.arange(24)
+    for sides, actions in (
+        ((24,), (SHIFT,)),
+        ((24,), (MIRROR,)),
+        ((3, 8), (SHIFT, XOR)),
+        ((2, 3, 4), (XOR, SHIFT, MIRROR)),
+    ):
+        for by in itertools.product(*(range(side) for side in sides)):
+            there = Phase.of(sides, actions, by=by, count=[[1]], op=Op.COPY).receivers(rank, 0, 0)
+            assert sorted(there.tolist()) == rank.tolist()
+            assert (there == rank).all() == (not any(by))
