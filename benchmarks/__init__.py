@@ -1,1 +1,1 @@
-"""Speed of the engines: ``python -m benchmarks``. Ratios within one run count; machines are noisy."""
+"""Speed and memory of the engines, and of other simulators on the same work: ``python -m benchmarks --help``."""

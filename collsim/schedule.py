@@ -264,7 +264,7 @@ def constant(value: float, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
 
 def is_constant(array: NDArray[Any]) -> bool:
     """Return whether an array is one of `constant`'s (others may be the same everywhere, too)."""
-    return array.ndim > 0 and not any(array.strides)
+    return array.size > 0 and array.ndim > 0 and not any(array.strides)
 
 
 def _least(column: NDArray[Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from fractions import Fraction
 
 import hypothesis
@@ -93,7 +94,7 @@ def test_the_bound_is_reached_where_latency_and_work_cost_nothing():
         # 2 (K-1)/K n b: a bound any higher would be wrong, and the check above would see it.
         assert result.bound.seconds == pytest.approx(2 * 7 / 8 * 8e6 * 1e-10, rel=1e-12)
         assert result.efficiency == pytest.approx(1, rel=1e-12)
-    too_high = type(result)(**{**result.__dict__, "bound": type(result.bound)(result.time * 1.000001, "wrong")})
+    too_high = replace(result, bound=type(result.bound)(result.time * 1.000001, "wrong"))
     with pytest.raises(AssertionError, match="wrong"):
         assert_bound_holds(too_high)
 

@@ -35,6 +35,13 @@ _BYTES_A_MOVE = 80
 _BYTES_A_PART = 120
 
 
+def can_run(graph: MoveGraph, model: Model) -> str | None:
+    """Return why this engine cannot run a graph under a model, or None if it can."""
+    if isinstance(model, Fifo) and model.packet_bytes is not None and model.topology.fatpipe.any():
+        return "it does not know packets that take turns on a fatpipe"
+    return None
+
+
 def run(graph: MoveGraph, model: Model, progress: Progress | None = None) -> Timeline:
     """Simulate a graph of moves; parameters, result and errors as for `collsim.engines.events.run`."""
     simulation = _MODELS[type(model)](graph, model, keep=True)

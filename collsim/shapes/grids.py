@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from collsim.errors import InputError
 from collsim.lattice import Dimension, Lattice
-from collsim.shapes.basic import parse_flag, parse_sizes, spec_name, when_needed, wire
+from collsim.shapes.basic import parse_flag, parse_sizes, refuse_too_many_links, spec_name, when_needed, wire
 from collsim.topology import Link, Node, Topology, level_values, link_values
 from collsim.units import Quantity, parse_count
 
@@ -178,6 +178,8 @@ def hypercube(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex
     """
     ranks, shared = parse_count(ranks, "ranks"), parse_flag(half_duplex, "half_duplex")
     bits = ranks.bit_length() - 1
+    if bits >= _MOST_BITS:
+        refuse_too_many_links(ranks * bits)
     if ranks != 1 << bits:
         raise InputError(
             f"ranks of a hypercube must be a power of two, such as {1 << bits} or {2 << bits}, got {ranks}; "
@@ -187,6 +189,10 @@ def hypercube(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex
     axes = [Axis("line", 2, 1 << bit, bit + 1) for bit in range(bits)]
     name = spec_name(f"hypercube:{ranks}", half_duplex=shared)
     return connect(name, axes, [speed] * bits, [delay] * bits, shared, "e-cube: the lowest bit first")
+
+
+# No network has more ranks than fit into a number of so many bits.
+_MOST_BITS = 64
 
 
 class Axis(NamedTuple):

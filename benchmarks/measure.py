@@ -1,0 +1,94 @@
+"""Measure one case: CPU seconds to build, to simulate, and bytes of memory a message."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import collsim as cs
+from benchmarks.cases import PARAMETERS, SIZE, WORKS, network
+from collsim.errors import CollsimError
+
+# Repeat until this much CPU time has gone into it: below, the clock and the caches are what is measured.
+_ENOUGH = 0.3
+_MOST_TIMES = 5
+
+
+def cpu_seconds(run: Callable[[], Any]) -> float:
+    """Return the least CPU time of a few runs."""
+    least, spent = float("inf"), 0.0
+    for _ in range(_MOST_TIMES):
+        began = time.process_time()
+        run()
+        seconds = time.process_time() - began
+        least, spent = min(least, seconds), spent + seconds
+        if spent > _ENOUGH:
+            break
+    return least
+
+
+def measure(work: str, where: str, ranks: int, model: str, engine: str) -> dict[str, Any]:
+    """Return the figures of one case, or why there are none."""
+    record: dict[str, Any] = {"work": work, "network": where, "ranks": ranks, "model": model, "engine": engine}
+    try:
+        net = network(where, ranks)
+        schedule = WORKS[work].build(ranks)
+        settings: dict[str, Any] = {"model": model, "engine": engine, "parameters": PARAMETERS.get(model)}
+        cs.simulate(schedule, net, SIZE, **settings)  # routes are found, code is compiled
+        record["messages"] = schedule.messages
+        record["build_s"] = cpu_seconds(lambda: WORKS[work].build(ranks))
+        record["simulate_s"] = cpu_seconds(lambda: cs.simulate(schedule, net, SIZE, **settings))
+    except CollsimError as error:
+        record["refused"] = str(error)
+    return record
+
+
+def bytes_a_message(work: str, where: str, ranks: int, model: str, engine: str) -> float:
+    """Return the growth of a fresh process's memory, over schedule and simulation, a message."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_growth, (work, where, ranks, model, engine))
+
+
+def _growth(work: str, where: str, ranks: int, model: str, engine: str) -> float:
+    measure(work, where, 8, model, engine)  # imports and compiled code are not the messages' own
+    net = network(where, ranks)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    schedule = WORKS[work].build(ranks)
+    cs.simulate(schedule, net, SIZE, model=model, engine=engine, parameters=PARAMETERS.get(model))
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / schedule.messages
+
+
+def start_up() -> dict[str, float]:
+    """Return wall seconds of small commands, the least of five, and of the first and the second compiled run."""
+    small = ["run", "all_reduce", "-a", "ring", "-n", "8", "-s", "4MB", "--alpha", "5us", "--beta", "0.1ns"]
+    found = {"collsim --help": _wall(["--help"], 5), "collsim run, 8 ranks": _wall(small, 5)}
+    if "compiled" in _engines():
+        large = [*small[:5], "64", "-s", "4MB", "-t", "star", "--bandwidth", "10GB/s", "--latency", "1us"]
+        large += ["--engine", "compiled"]
+        with tempfile.TemporaryDirectory() as cache:
+            for name in ("first compiled run on a machine", "second"):
+                found[name] = _wall(large, 1, NUMBA_CACHE_DIR=cache)
+    return found
+
+
+def _engines() -> list[str]:
+    from collsim.engines import ENGINES
+
+    return list(ENGINES)
+
+
+def _wall(arguments: list[str], times: int, **more: str) -> float:
+    least = float("inf")
+    for _ in range(times):
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "collsim", *arguments]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, **more})
+        least = min(least, time.perf_counter() - began)
+    return least
