@@ -129,7 +129,7 @@ def growing(found: list[Record]) -> float:
 
 
 def exponent(records: list[Record]) -> float:
-    """Return e where the cost grows with messages to the power of e: a line through the logarithms of the upper half."""
+    """Return e where the cost grows with messages to the power of e: a line through the logarithms of the largest."""
     upper = [record for record in records if record["messages"] >= 1000][-4:]
     if len(upper) < 2:
         return math.nan

@@ -161,10 +161,13 @@ def _where(result: Result) -> dict[str, str | tuple[str, str]]:
     found: dict[str, str | tuple[str, str]] = {}
     if topology.placement != "linear":
         found["placement"] = (topology.placement, "which rank sits where")
-    if 1 < len(topology.groups) < topology.ranks:
+    # The groups of a network of equal dimensions are known without its links, of which there may be millions.
+    lattice = topology.lattice
+    groups = len(topology.groups) if lattice is None else topology.ranks // lattice.group
+    if 1 < groups < topology.ranks:
         crossing = f"{result.messages_between_groups} of {result.schedule.messages} messages"
         found["between groups"] = (
             f"{crossing}, {format_size(result.bytes_between_groups or 0)}",
-            f"{len(topology.groups)} groups: nodes, or the ranks of a switch",
+            f"{groups} groups: nodes, or the ranks of a switch",
         )
     return found
