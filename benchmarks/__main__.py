@@ -25,7 +25,10 @@ from collsim.models import MODELS
 from collsim.units import format_time
 
 Record = dict[str, Any]
-KEYS = ("work", "network", "ranks", "model", "engine")
+KEYS = ("work", "network", "ranks", "model", "engine", "ordering")
+
+# Of fewer the memory is lost in what imports and compiling took before.
+_ENOUGH_MESSAGES = 500_000
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -33,6 +36,13 @@ KEYS = ("work", "network", "ranks", "model", "engine")
 @click.option("--networks", default=",".join(NETWORKS), show_default=True, callback=comma_separated)
 @click.option("--models", default=",".join(MODELS), show_default=True, callback=comma_separated)
 @click.option("--engines", default=",".join(ENGINES), show_default=True, callback=comma_separated)
+@click.option(
+    "--ordering",
+    default="step",
+    show_default=True,
+    type=click.Choice(["step", "dataflow"]),
+    help="What a move waits for.",
+)
 @click.option("--ranks", default=",".join(map(str, SOME_RANKS)), show_default=True, callback=comma_separated)
 @click.option("--all", "everything", is_flag=True, help=f"All numbers of ranks: {ALL_RANKS[0]} to {ALL_RANKS[-1]}.")
 @click.option("--seconds", default=10.0, show_default=True, help="Leave out what would take longer, a simulation.")
@@ -47,6 +57,7 @@ def main(
     networks: list[str],
     models: list[str],
     engines: list[str],
+    ordering: str,
     ranks: list[str],
     everything: bool,
     seconds: float,
@@ -68,7 +79,7 @@ def main(
     records: list[Record] = []
     try:
         for kind in itertools.product(works, networks, models, engines):
-            records += measure_kind(*kind, counts, seconds, memory)
+            records += measure_kind(*kind, ordering, counts, seconds, memory)
     except KeyboardInterrupt:
         click.echo("interrupted; what was measured follows", err=True)
     show(records)
@@ -95,7 +106,14 @@ def describe_machine() -> str:
 
 
 def measure_kind(
-    work: str, where: str, model: str, engine: str, counts: tuple[int, ...], seconds: float, memory: bool
+    work: str,
+    where: str,
+    model: str,
+    engine: str,
+    ordering: str,
+    counts: tuple[int, ...],
+    seconds: float,
+    memory: bool,
 ) -> list[Record]:
     """Measure one kind of work with growing numbers of ranks, until the next one would take too long."""
     found: list[Record] = []
@@ -106,13 +124,13 @@ def measure_kind(
             growth = WORKS[work].messages(ranks) / last["messages"] * max(1.0, growing(found))
             if last["simulate_s"] * growth > seconds:
                 break
-        record = measure(work, where, ranks, model, engine)
+        record = measure(work, where, ranks, model, engine, ordering)
         if sys.stderr.isatty():
             click.echo(f"\r\033[K{work} {where} {model} {engine} {ranks}", nl=False, err=True)
         if "refused" in record:
             break
         found.append(record)
-    if memory and found and found[-1]["messages"] > 10_000:
+    if memory and found and found[-1]["messages"] > _ENOUGH_MESSAGES:
         largest = found[-1]
         largest["bytes_a_message"] = bytes_a_message(*(largest[key] for key in KEYS))
     if sys.stderr.isatty():
@@ -156,7 +174,7 @@ def show(records: list[Record]) -> None:
                 ]
             )
     columns = [*KEYS, "messages", "built/s", "simulated/s", "bytes/message", "exponent"]
-    print_table(columns, rows, title="messages per CPU second", left=(0, 1, 3, 4))
+    print_table(columns, rows, title="messages per CPU second", left=(0, 1, 3, 4, 5))
 
 
 def show_peers(engines: list[str], counts: tuple[int, ...], seconds: float) -> list[Record]:
@@ -207,7 +225,7 @@ def show_against(records: list[Record], saved: dict[str, Any]) -> None:
         if (name := tuple(record[key] for key in KEYS)) in before
     ]
     click.echo()
-    print_table([*KEYS, "times as fast"], rows, title=f"against: {saved['machine']}", left=(0, 1, 3, 4))
+    print_table([*KEYS, "times as fast"], rows, title=f"against: {saved['machine']}", left=(0, 1, 3, 4, 5))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import collsim as cs
 
@@ -56,14 +57,29 @@ def _fat_tree(ranks: int) -> str:
 
 NETWORKS: dict[str, Callable[[int], str]] = {
     "star": lambda k: f"star:{k}",
+    "uneven-star": lambda k: f"star:{k}",
     "torus": lambda k: f"torus:{_square(k)}",
     "fat-tree": lambda k: f"fat-tree:{_fat_tree(k)}",
 }
 
 
+# Every link of the star another one: no two messages come at the same time, and no shortcut for equal ones helps.
+UNEVEN = "uneven-star"
+_SEED = 1
+
+
 def network(name: str, ranks: int) -> cs.Topology:
     """Return a network of so many ranks (a power of two)."""
-    return cs.load_topology(NETWORKS[name](ranks), bandwidth=BANDWIDTH, latency=LATENCY)
+    found = cs.load_topology(NETWORKS[name](ranks), bandwidth=BANDWIDTH, latency=LATENCY)
+    if name != UNEVEN:
+        return found
+    draw = random.Random(_SEED)
+    return found.with_links(
+        [
+            replace(link, bandwidth=link.bandwidth * draw.uniform(0.5, 1), latency=link.latency * draw.uniform(0.5, 1))
+            for link in found.links
+        ]
+    )
 
 
 # LogGP without overheads is alpha-beta; these are LogGOPSim's own, beside L and G of the network.

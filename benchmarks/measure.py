@@ -34,13 +34,15 @@ def cpu_seconds(run: Callable[[], Any]) -> float:
     return least
 
 
-def measure(work: str, where: str, ranks: int, model: str, engine: str) -> dict[str, Any]:
+def measure(work: str, where: str, ranks: int, model: str, engine: str, ordering: str = "step") -> dict[str, Any]:
     """Return the figures of one case, or why there are none."""
     record: dict[str, Any] = {"work": work, "network": where, "ranks": ranks, "model": model, "engine": engine}
+    record["ordering"] = ordering
     try:
         net = network(where, ranks)
         schedule = WORKS[work].build(ranks)
         settings: dict[str, Any] = {"model": model, "engine": engine, "parameters": PARAMETERS.get(model)}
+        settings["ordering"] = ordering
         cs.simulate(schedule, net, SIZE, **settings)  # routes are found, code is compiled
         record["messages"] = schedule.messages
         record["build_s"] = cpu_seconds(lambda: WORKS[work].build(ranks))
@@ -50,18 +52,18 @@ def measure(work: str, where: str, ranks: int, model: str, engine: str) -> dict[
     return record
 
 
-def bytes_a_message(work: str, where: str, ranks: int, model: str, engine: str) -> float:
+def bytes_a_message(work: str, where: str, ranks: int, model: str, engine: str, ordering: str) -> float:
     """Return the growth of a fresh process's memory, over schedule and simulation, a message."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_growth, (work, where, ranks, model, engine))
+        return pool.apply(_growth, (work, where, ranks, model, engine, ordering))
 
 
-def _growth(work: str, where: str, ranks: int, model: str, engine: str) -> float:
-    measure(work, where, 8, model, engine)  # imports and compiled code are not the messages' own
+def _growth(work: str, where: str, ranks: int, model: str, engine: str, ordering: str) -> float:
+    measure(work, where, 8, model, engine, ordering)  # imports and compiled code are not the messages' own
     net = network(where, ranks)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     schedule = WORKS[work].build(ranks)
-    cs.simulate(schedule, net, SIZE, model=model, engine=engine, parameters=PARAMETERS.get(model))
+    cs.simulate(schedule, net, SIZE, model=model, engine=engine, ordering=ordering, parameters=PARAMETERS.get(model))
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / schedule.messages
 
 
