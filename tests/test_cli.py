@@ -309,6 +309,7 @@ def test_a_plugin_registers_algorithms_for_every_command(collsim, tmp_path):
         ((*RUN, *PORTS, "--offset", "1=1s", "--offset", "1=2s"), "the offset of rank 1 is given twice"),
         ((*RUN, *PORTS, "--itemsize", "3"), "not a whole number of elements"),
         ((*RUN, *PORTS, "--check", "--dtype", "text"), "'text' is not one of"),
+        ((*RUN, *PORTS, "--dtype", "int32"), "--dtype says what --check moves: add --check"),
         ((*RUN, *PORTS, "--colour"), "No such option"),
         (("run",), "Missing argument"),
         (("fly",), "unknown command 'fly'"),

@@ -86,6 +86,12 @@ def settings(**values: Any) -> dict[str, Any]:
     return {"parameters": parse_parameters(values["parameters"]), **{key: values[key] for key in same}}
 
 
+def was_given(name: str) -> bool:
+    """Return whether an option of the command that runs was given, and is not its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source not in (None, click.core.ParameterSource.DEFAULT)
+
+
 def parse_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     """Return the options ``key=value`` as a dict; numbers become numbers.
 

@@ -11,7 +11,7 @@ from collsim.accuracy import CHECKED_DTYPES, check
 from collsim.bounds import Bound
 from collsim.catalog import make_schedule
 from collsim.cli.networks import refuse_without_topology, topology_arguments, topology_options
-from collsim.cli.options import algorithm_options, parse_offsets, parse_options, settings, simulation_options
+from collsim.cli.options import algorithm_options, parse_offsets, parse_options, settings, simulation_options, was_given
 from collsim.cli.output import print_facts, print_json, progress_bar
 from collsim.errors import InputError
 from collsim.results import Result
@@ -77,6 +77,8 @@ def command(
 ) -> None:
     """Simulate one COLLECTIVE and report its time, bandwidth and bounds."""
     drawn = parse_count(seed, "seed", minimum=0)
+    if not checked and (asked := [f"--{name}" for name in ("dtype", "seed") if was_given(name)]):
+        raise InputError(f"{' and '.join(asked)} {'say' if len(asked) > 1 else 'says'} what --check moves: add --check")
     network = None
     changes = topology_arguments(shared)
     count: Any = ranks
