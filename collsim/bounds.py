@@ -371,14 +371,15 @@ def _of_hosts(demand: Demand, starts: Floats, model: LogGP, gamma: float) -> Ite
     hop = flight + 2 * o
     first, second = np.sort(starts)[:2].tolist()
     another = np.where(starts == first, second, first)  # when the first other rank starts
-    rows = [demand.hearing(rank) for rank in range(ranks)] if ranks <= 4096 else []
-    for rank, row in enumerate(rows):
-        if row.any():
-            seconds = float(starts[rank]) + _tree(int(row.sum()) + 1, hop, max(o, g))
-            yield Bound(seconds, f"who must hear of rank {rank} is told over the largest tree of L + 2o", "latency")
-    if rows:
-        most = int(np.max(np.sum(rows, axis=0)))
-        seconds = first + (_tree(most + 1, hop, max(o, g)) if most else 0.0)
+    if ranks <= 4096:
+        hearing = np.stack([demand.hearing(rank) for rank in range(ranks)])
+        listeners, most = hearing.sum(axis=1).tolist(), int(hearing.sum(axis=0).max())
+        told = [0.0, *_tree(max([most, *listeners]), hop, max(o, g))]
+        for rank, others in enumerate(listeners):
+            if others:
+                seconds = float(starts[rank]) + told[others]
+                yield Bound(seconds, f"who must hear of rank {rank} is told over the largest tree of L + 2o", "latency")
+        seconds = first + told[most]
         yield Bound(seconds, "who must hear of most others is told over the largest tree of L + 2o", "latency")
 
     more_in, more_out = np.maximum(demand.receive - 1, 0), np.maximum(demand.send - 1, 0)
@@ -411,17 +412,18 @@ def _of_hosts(demand: Demand, starts: Floats, model: LogGP, gamma: float) -> Ite
         yield Bound(adding, f"all ranks add {demand.sums} together", "reduction")
 
 
-def _tree(ranks: int, hop: float, gap: float) -> float:
-    """Return when so many ranks can have heard: each tells one other in `hop`, and may begin every `gap`."""
+def _tree(others: int, hop: float, gap: float) -> list[float]:
+    """Return when so many others can have heard, one by one: each tells one in `hop`, and may begin every `gap`."""
+    if gap == 0:
+        return [hop] * others  # one tells all at once
     heard = [hop]  # when each rank that knows can next have told somebody
-    end = 0.0
-    for told in range(1, ranks):
+    ends = []
+    for _ in range(others):
         end = heapq.heappop(heard)
-        if gap == 0 or told == ranks - 1:
-            return end  # without a gap one tells all at once
+        ends.append(end)
         heapq.heappush(heard, end + gap)
         heapq.heappush(heard, end + hop)
-    return end
+    return ends
 
 
 def _of_ways(demand: Demand, starts: Floats, limits: Limits) -> Iterator[Bound]:

@@ -6,6 +6,8 @@ processor, and what each move has to wait for. Engines know this file, not sched
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,14 +53,17 @@ class Waiting(NamedTuple):
 
 
 class Followers(NamedTuple):
-    """Who waits for each moment: the gates ``gates[first[moment] : first[moment + 1]]``.
+    """Who waits for each moment: the gates ``gates[first[moment] : first[moment + 1]]``, in ascending order.
 
     Node i has the moments 2i (its sender is done) and 2i + 1 (it has finished), and the gates 2i (of its sender) and
     2i + 1 (of its receiver). Joins and local work have one end only: the moment 2i + 1 and the gate 2i.
     """
 
     first: NDArray[np.int64]
-    gates: NDArray[np.int64]
+    gates: NDArray[np.int64] | Ints
+
+
+Gating = tuple[Followers, NDArray[np.int64] | Ints]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +99,8 @@ class MoveGraph:
         The step of every move if "ordered by step" is all that moves wait for; else None.
     move_of_row : ndarray of int or None
         The move that each row of the schedule is part of; None if every row is a move of its own.
+    gating : callable or None
+        A quicker way than by `dependencies`, where there is one and there are no joins, to `followers` and `waits`.
     """
 
     ranks: int
@@ -106,6 +113,7 @@ class MoveGraph:
     dependencies: Callable[[], Waiting]
     step: Ints | None = None
     move_of_row: Ints | None = None
+    gating: Callable[[], Gating] | None = None
 
     def __len__(self) -> int:
         return len(self.src)
@@ -118,7 +126,7 @@ class MoveGraph:
     @property
     def nodes(self) -> int:
         """Number of nodes: moves and joins."""
-        return len(self) + self.waiting.joins
+        return len(self) + (self.waiting.joins if self.gating is None else 0)
 
     @cached_property
     def two_ends(self) -> NDArray[np.bool_]:
@@ -147,16 +155,23 @@ class MoveGraph:
         )
 
     @cached_property
-    def waits(self) -> NDArray[np.int64]:
-        """How many moments each gate waits for, shape (2 nodes,); gates are numbered as `Followers` says."""
-        return np.bincount(self._moments_and_gates[1], minlength=2 * self.nodes)
+    def _gating(self) -> Gating:
+        if self.gating is not None:
+            return self.gating()
+        moment, gate = self._moments_and_gates
+        order = np.argsort(moment * (2 * self.nodes) + gate, kind="stable")
+        first = np.concatenate([[0], np.cumsum(np.bincount(moment, minlength=2 * self.nodes))])
+        return Followers(first, gate[order]), np.bincount(gate, minlength=2 * self.nodes)
 
-    @cached_property
+    @property
+    def waits(self) -> NDArray[np.int64] | Ints:
+        """How many moments each gate waits for, shape (2 nodes,); gates are numbered as `Followers` says."""
+        return self._gating[1]
+
+    @property
     def followers(self) -> Followers:
         """The gates that wait for each moment."""
-        moment, gate = self._moments_and_gates
-        order = np.argsort(moment, kind="stable")
-        return Followers(np.searchsorted(moment[order], np.arange(2 * self.nodes + 1)), gate[order])
+        return self._gating[0]
 
 
 def lower(
@@ -205,6 +220,12 @@ def lower(
         both = np.full(len(explicit), BOTH, dtype=np.uint8)
         return Waiting(joins, np.concatenate([edges, explicit]), np.concatenate([ends, both]))
 
+    def gating() -> Gating:
+        from collsim import dataflow
+
+        first, gates, waits = dataflow.gates(schedule, transfer)
+        return Followers(first, gates), waits
+
     return MoveGraph(
         ranks=schedule.ranks,
         transfer=transfer,
@@ -216,6 +237,23 @@ def lower(
         dependencies=dependencies,
         step=schedule.step[head] if ordering == "step" and not len(schedule.after) else None,
         move_of_row=schedule.message if schedule.packed else None,
+        gating=gating if ordering == "dataflow" and _pays_to_compile(schedule) else None,
+    )
+
+
+# To import numba takes half a second, as long as a million accesses in numpy; where it is there already, compiled code
+# is fetched from disk as quickly as a tenth of that.
+_MANY, _MANY_IF_THERE = 1_000_000, 100_000
+_PLACES_AN_ACCESS = 16  # it keeps a table of all places, in numpy there are only those that are used
+
+
+def _pays_to_compile(schedule: Schedule) -> bool:
+    accesses = int(schedule.count.sum(dtype=np.int64))
+    return (
+        accesses >= (_MANY_IF_THERE if "numba" in sys.modules else _MANY)
+        and accesses + len(schedule.after) < 1 << 29  # numbers of 32 bits are enough
+        and schedule.ranks * schedule.chunks <= _PLACES_AN_ACCESS * accesses
+        and importlib.util.find_spec("numba") is not None
     )
 
 

@@ -260,6 +260,62 @@ def test_dataflow_the_waiting_is_what_the_definition_says(schedule):
     assert transitive(graph) == transitive_pairs(expected)
 
 
+def any_schedule(rng, *, single):
+    """Messages of several chunks (not if `single`), packed ones, work with and without chunks, what `after` names."""
+    ranks, chunks = int(rng.integers(2, 6)), int(rng.integers(1, 5))
+    plan = cs.ScheduleBuilder("all_reduce", ranks, chunks)
+    rows = []
+    step = 0
+    for _ in range(rng.integers(0, 60)):
+        step += int(rng.integers(0, 2))
+        chunk = int(rng.integers(0, chunks))
+        count = 1 if single else int(rng.integers(1, chunks - chunk + 1))
+        after = [rows[int(rng.integers(len(rows)))]] if rows and rng.random() < 0.1 else []
+        src, dst = rng.choice(ranks, 2, replace=False).tolist()
+        kind = 2 if single else int(rng.integers(0, 6))
+        if kind == 0:
+            rows += plan.compute(step, src, 1.0, chunk, int(rng.integers(0, count + 1)), after=after).tolist()
+        elif kind == 1:
+            rows += plan.reduce(step, src, dst, [chunk, 0, chunk], packed=True, after=after).tolist()
+        else:
+            rows += plan.copy(step, src, dst, chunk, count, after=after).tolist()
+    return plan.build()
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_compiled_dependencies_are_those_of_the_plain_ones(single, monkeypatch):
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(1)
+    found = 0
+    for _ in range(200):
+        schedule = any_schedule(rng, single=single)
+        payload = schedule.message_bytes(8)
+        plain = lower(schedule, payload, ordering="dataflow")
+        assert plain.gating is None  # small
+        with monkeypatch.context() as patch:
+            patch.setattr("collsim.graph._pays_to_compile", lambda schedule: True)
+            quick = lower(schedule, payload, ordering="dataflow")
+        assert quick.nodes == plain.nodes
+        assert quick.followers.first.tolist() == plain.followers.first.tolist()
+        assert quick.followers.gates.tolist() == plain.followers.gates.tolist()
+        assert quick.waits.tolist() == plain.waits.tolist()
+        found += len(plain.followers.gates)
+    assert found > 5000
+
+
+def test_dependencies_of_large_schedules_are_compiled_and_of_no_others():
+    pytest.importorskip("numba")
+    large = cs.make_schedule("all_reduce", "ring", ranks=256)  # 130 560 rows: large enough once numba is imported
+    few_of_many_places = plan_of(("copy", 0, 0, 1), chunks=10_000)
+    for schedule, ordering, expected in (
+        (large, "dataflow", True),
+        (large, "step", False),
+        (few_of_many_places, "dataflow", False),
+    ):
+        graph = lower(schedule, schedule.message_bytes(0), ordering=ordering)
+        assert (graph.gating is not None) == expected
+
+
 def transitive(graph):
     """Pairs of moves of which the second waits, directly or not, for the first."""
     edges = {(a, b) for a, b in graph.waiting.edges.tolist()}

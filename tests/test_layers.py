@@ -16,13 +16,13 @@ LAYERS = {
     for layer, names in enumerate(
         (
             "errors units memory",
-            "collectives schedule symmetric lattice topology formulas",
-            "replay algorithms catalog groups shapes routing placement overrides route_tables topology_files models "
-            "graph cuts demands limits throughput bisection metrics layouts bounds topology_check accuracy rounding "
-            "diagnosis",
+            "collectives schedule symmetric lattice topology formulas glossary",
+            "replay contents algorithms catalog groups shapes routing placement overrides route_tables topology_files "
+            "models dataflow graph cuts demands limits throughput bisection metrics layouts bounds topology_check "
+            "accuracy rounding diagnosis notebook",
             "engines",
-            "results simulation",
-            "sweeps comparison testing plots network_plots book cli __init__ __main__",
+            "results simulation occupancy critical_path explanation activities",
+            "sweeps showing player comparison testing formats plots book lessons cli __init__ __main__",
         )
     )
     for name in names.split()

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from itertools import chain
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ from collsim.graph import MoveGraph
 from collsim.memory import refuse_too_large
 from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin, Model
 from collsim.schedule import Floats, is_constant
+from collsim.topology import Topology
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -31,15 +34,9 @@ Progress = Callable[[int, int], None]
 _TURNS = 1 << 20
 
 # What a move, or a packet, takes in the arrays here while it runs, timeline included.
-_BYTES_A_MOVE = 80
-_BYTES_A_PART = 120
-
-
-def can_run(graph: MoveGraph, model: Model) -> str | None:
-    """Return why this engine cannot run a graph under a model, or None if it can."""
-    if isinstance(model, Fifo) and model.packet_bytes is not None and model.topology.fatpipe.any():
-        return "it does not know packets that take turns on a fatpipe"
-    return None
+_BYTES_A_MOVE = 70
+_BYTES_A_PART = 100
+_BYTES_A_SERVER = 100
 
 
 def run(graph: MoveGraph, model: Model, progress: Progress | None = None) -> Timeline:
@@ -65,7 +62,8 @@ class _Run:
     kernel: ClassVar[Any]
     apart = False  # whether each end of a move has times of its own
     starts_when_ready = False
-    queues = True  # whether messages wait at servers
+    in_order = False  # whether one thing may bring about another at the same instant
+    quick: bool | None = None  # whether anything may take no time; None: that is the same
     slots = 0  # of flows
     most = 1  # parts of one message
 
@@ -86,21 +84,19 @@ class _Run:
         self.g, pile = self._graph()
         self._times(keep)
         count = np.zeros(k.COUNTS, dtype=np.int64)
-        count[k.READY_HEAD] = count[k.READY_TAIL] = -1
+        count[k.READY_HEAD] = count[k.READY_TAIL] = count[k.POSTS] = -1
         count[k.FREE_SLOTS] = self.slots
         self.state = k.State(
             now=np.zeros(1),
             count=count,
             phase=np.zeros(max(self.customers, self.moves), dtype=np.uint8),
             pile=np.zeros(pile, dtype=np.int64),
-            posts=np.zeros(self.moves if self.apart else 1, dtype=np.int32),
         )
-        self.q = k.new_queue(self.events + self.servers, 4 * (graph.ranks + self.servers) + 1024)
-        self.st = k.new_stations(
-            self.servers,
-            self.customers if self.queues else self.moves if self.works else 1,
-            self.servers + self.most + 16,
+        self.q = k.new_queue(
+            self.events + self.servers, 4 * (graph.ranks + self.servers) + 1024, taken_out=self.slots > 0
         )
+        quick = self.in_order if self.quick is None else self.quick
+        self.st = k.new_stations(self.servers, self.q, self.customers if quick else 0, self.servers + self.most + 16)
 
     # What a model brings.
 
@@ -125,23 +121,15 @@ class _Run:
         if graph.step is not None:
             first, item = k.rank_lists(graph.ranks, graph.src, graph.dst, graph.transfer)
             at, left, step = first[:-1].copy(), np.zeros(graph.ranks, dtype=np.int32), graph.step
-            waits = np.ones((moves, 2), dtype=np.int32) if self.apart else np.ones(moves, dtype=np.int32)
-            if self.apart:
-                waits[:, 1] = graph.transfer
-                waits = waits.ravel()
-            else:
-                waits += graph.transfer
             pile = 1
         else:
             first, gates = graph.followers
-            item = gates.astype(np.int32)
+            item = gates.astype(np.int32, copy=False)
             at, left, step = np.zeros(0, dtype=np.int64), none, none
-            waits = graph.waits.astype(np.int32)
-            waits = waits + 1 if self.apart else waits.reshape(-1, 2).sum(axis=1, dtype=np.int32) + 1
             pile = graph.nodes + 1
         time, gate = _releases(graph)
-        if len(gate):
-            np.add.at(waits, gate if self.apart else gate >> 1, 1)
+        waits = self._waits(gate)
+        few = len(waits) > 0 and int(waits.max()) < 256
         same = moves > 0 and is_constant(graph.nbytes)
         return k.Graph(
             transfer=np.ascontiguousarray(graph.transfer),
@@ -150,7 +138,8 @@ class _Run:
             nbytes=np.ascontiguousarray(graph.nbytes[:1] if same else graph.nbytes, dtype=np.float64),
             same=int(same),
             work=np.ascontiguousarray(graph.work, dtype=np.float64) if self.works else np.zeros(0),
-            waits=np.ascontiguousarray(waits, dtype=np.int32),
+            waits=none if few else waits.astype(np.int32, copy=False),
+            few=waits.astype(np.uint8, copy=False) if few else np.zeros(0, dtype=np.uint8),
             apart=int(self.apart),
             step=np.ascontiguousarray(step),
             first=first.astype(np.int64, copy=False),
@@ -160,6 +149,22 @@ class _Run:
             release_time=time,
             release_gate=gate,
         ), pile
+
+    def _waits(self, held: NDArray[np.int64]) -> NDArray[Any]:
+        """Return what each counter waits for, the start and the clock (of the gates that are `held`) among it."""
+        graph = self.graph
+        waits: NDArray[Any]
+        if graph.step is None:
+            waits = graph.waits.astype(np.int32)
+            waits = waits + 1 if self.apart else waits.reshape(-1, 2).sum(axis=1, dtype=np.int32) + 1
+        elif self.apart and not len(held):
+            return np.zeros(0, dtype=np.uint8)
+        elif self.apart:
+            waits = np.stack([np.ones_like(graph.transfer), graph.transfer], axis=1).view(np.uint8).ravel()
+        else:
+            waits = graph.transfer.view(np.uint8) + np.uint8(1)
+        np.add.at(waits, held if self.apart else held >> 1, 1)
+        return waits
 
     def _times(self, keep: bool) -> None:
         none = np.zeros(0)
@@ -239,6 +244,10 @@ def _twice(array: Array) -> Array:
     return np.concatenate([array, np.zeros_like(array)])
 
 
+def _alike(array: Array) -> bool:
+    return bool((array == array.flat[0]).all()) if array.size else True
+
+
 def _all_zero(array: Array) -> bool:
     return not (array.flat[0] if array.size and is_constant(array) else array.any())
 
@@ -298,13 +307,50 @@ class _Hosts(_Run):
     def prepare(self) -> None:
         model = self.model
         self.latency, self.gap = model.costs(self.pairs[:, 0], self.pairs[:, 1])
+        if _alike(self.latency) and _alike(self.gap):  # one route for all, with no number
+            self.route, self.latency, self.gap = _NO_INTS, self.latency[:1], self.gap[:1]
         self.figures = np.array([model.o, model.g, model.O, float(model.S)])
         self.events, self.servers, self.customers = self.moves, 3 * self.graph.ranks, self.moves
+        self.quick = bool(model.o <= 0 or model.g <= 0)
         # The sender of a message that is not eager is done at the very moment that its receiver begins.
-        self.in_order = bool(model.o <= 0 or model.g <= 0 or self.graph.nbytes.max(initial=0) > model.S)
+        self.in_order = bool(self.quick or self.graph.nbytes.max(initial=0) > model.S)
 
     def costs(self) -> k.Costs:
         return k.Costs(self.route, self.latency, self.gap, self.figures, _NO_INTS, 0, int(self.in_order))
+
+
+class _Routes(NamedTuple):
+    """The routes of pairs of ranks, as arrays."""
+
+    amount: NDArray[np.int64]  # how many each pair has
+    share: Floats  # of the bytes, that each route takes
+    latency: Floats  # of each route
+    first: NDArray[np.int64]  # of each route, in `link`
+    link: NDArray[np.int32]
+
+
+# Those asked for last on each network, for most run the same on it more than once: 0.2 s a hundred thousand routes.
+_KNOWN: weakref.WeakKeyDictionary[Topology, tuple[NDArray[np.int64], _Routes]] = weakref.WeakKeyDictionary()
+
+
+def _routes(topology: Topology, pairs: NDArray[np.int64]) -> _Routes:
+    """Return the routes of these pairs; none from a rank to itself."""
+    known = _KNOWN.get(topology)
+    if known is not None and np.array_equal(known[0], pairs):
+        return known[1]
+    several = [topology.routes(tail, head) if tail != head else () for tail, head in pairs.tolist()]
+    routes = list(chain.from_iterable(several))
+    hops = np.array([len(route.links) for route in routes], dtype=np.int64)
+    seconds = topology.latency.tolist()
+    found = _Routes(
+        amount=np.array([len(of_pair) for of_pair in several], dtype=np.int64),
+        share=np.array([route.share for route in routes], dtype=np.float64),
+        latency=np.array([math.fsum(seconds[i] for i in route.links) for route in routes], dtype=np.float64),
+        first=np.concatenate([[0], np.cumsum(hops)]),
+        link=np.fromiter(chain.from_iterable(route.links for route in routes), np.int32, int(hops.sum())),
+    )
+    _KNOWN[topology] = pairs.copy(), found
+    return found
 
 
 class _Links(_Run):
@@ -316,20 +362,18 @@ class _Links(_Run):
         `numbered`: parts have numbers of their own also where there are moves that have none.
         """
         graph, topology = self.graph, self.model.topology
-        found = [topology.routes(tail, head) if tail != head else () for tail, head in self.pairs.tolist()]
-        routes = [route for several in found for route in several]
-        self.links = [route.links for route in routes]
-        amount = np.array([len(several) for several in found], dtype=np.int64)
+        self.routes = _routes(topology, self.pairs)
+        amount = self.routes.amount
         begin = np.cumsum(amount) - amount
         if packet == math.inf and amount.max(initial=0) <= 1 and (not numbered or graph.transfer.all()):
-            self.parts = k.Parts(np.zeros(0, np.int64), _NO_INTS, _NO_FLOATS, _NO_INTS, 1)
+            self.parts = k.Parts(np.zeros(0, np.int64), _NO_INTS, _NO_FLOATS, _NO_INTS, _NO_INTS, 1)
             self.part_route = begin.astype(np.int32)[self.route]
             self.number = 0
             return
         several = np.where(graph.transfer, amount[self.route], 0)
         row = np.repeat(np.arange(self.moves), several)  # of each message on each of its routes
         number = np.arange(len(row)) - np.repeat(np.cumsum(several) - several, several) + begin[self.route[row]]
-        nbytes = graph.nbytes[row] * np.array([route.share for route in routes])[number]
+        nbytes = graph.nbytes[row] * self.routes.share[number]
         packets = np.maximum(1, np.ceil(nbytes / packet))
         refuse_too_large(
             packets.sum() * _BYTES_A_PART, f"{packets.sum():.0f} packets", "choose larger ones with packet_bytes"
@@ -346,6 +390,7 @@ class _Links(_Run):
             message=message,
             nbytes=size,
             left=of_message.astype(np.int32),
+            own=_NO_INTS,
             most=int(of_message.max(initial=1)),
         )
         self.most = self.parts.most
@@ -362,24 +407,23 @@ class _Flows(_Links):
     """Max-min: a flow on each route of a message, and a processor a rank."""
 
     kernel = staticmethod(k.maxmin)
-    queues = False
     starts_when_ready = True
 
     def prepare(self) -> None:
         topology = self.model.topology
         self.cut(math.inf, numbered=False)
-        shared = [[int(topology.channel[i]) for i in links if not topology.fatpipe[i]] for links in self.links]
-        cap = [
-            min((float(topology.bandwidth[i]) for i in links if topology.fatpipe[i]), default=math.inf)
-            for links in self.links
-        ]
+        first, link = self.routes.first, self.routes.link
+        fatpipe = topology.fatpipe[link]
+        cap = np.full(len(first) - 1, math.inf)
+        route = np.repeat(np.arange(len(cap)), np.diff(first))  # of each hop
+        np.minimum.at(cap, route[fatpipe], topology.bandwidth[link[fatpipe]])
         self.net = k.Net(
-            first=np.cumsum([0, *map(len, shared)]),
-            channel=np.array([channel for channels in shared for channel in channels], dtype=np.int32),
+            first=np.concatenate([[0], np.cumsum(~fatpipe)])[first],
+            channel=topology.channel[link[~fatpipe]].astype(np.int32),
             link=_NO_INTS,
-            latency=np.array([math.fsum(topology.latency[i] for i in links) for links in self.links], dtype=np.float64),
+            latency=self.routes.latency,
             bandwidth=topology.bandwidth,
-            cap=np.array(cap, dtype=np.float64),
+            cap=cap,
         )
         self.hops = max(1, int(np.diff(self.net.first).max(initial=1)))
         self.events = self.moves + self.number
@@ -407,7 +451,7 @@ class _Flows(_Links):
 
 
 class _Packets(_Links):
-    """Fifo: a server a link, and a processor a rank."""
+    """Fifo: a server a link, one for the packets of a message on each fatpipe, and a processor a rank."""
 
     kernel = staticmethod(k.fifo)
 
@@ -415,20 +459,43 @@ class _Packets(_Links):
         topology = self.model.topology
         packet = self.model.packet_bytes
         self.cut(math.inf if packet is None else float(packet), numbered=True)
-        link = np.array([i for links in self.links for i in links], dtype=np.int32)
+        first, link = self.routes.first, self.routes.link
+        fatpipe = topology.fatpipe[link]
+        passed = np.concatenate([[0], np.cumsum(fatpipe)])  # fatpipes before each hop of all routes
+        on_route = passed[:-1] - np.repeat(passed[first[:-1]], np.diff(first))
+        owned = self.turns_on_fatpipes(len(topology.links), np.diff(passed[first]))
         self.net = k.Net(
-            first=np.cumsum([0, *map(len, self.links)]),
-            channel=np.where(topology.fatpipe[link], -1, topology.channel[link]).astype(np.int32),
+            first=first,
+            channel=np.where(fatpipe, -1 - on_route, topology.channel[link]).astype(np.int32),
             link=link,
             latency=topology.latency,
             bandwidth=topology.bandwidth,
             cap=_NO_FLOATS,
         )
         self.events = self.customers = self.moves + self.number
-        self.servers = len(topology.links) + self.graph.ranks
+        self.servers = len(topology.links) + owned + self.graph.ranks
         self.hop = np.zeros(max(1, self.number or self.moves), dtype=np.int32)
         nbytes = self.graph.nbytes[self.graph.transfer] if self.whole else self.parts.nbytes
         self.in_order = bool((nbytes <= 0).any())
+
+    def turns_on_fatpipes(self, links: int, fatpipes: NDArray[np.int64]) -> int:
+        """Give a number to the servers, after those of links, at which packets of a message take turns on fatpipes.
+
+        `fatpipes`: how many each route crosses. Returned is how many servers these are.
+        """
+        if self.whole or not fatpipes.any():
+            return 0
+        message, route = self.parts.message, self.part_route
+        head = (np.diff(message, prepend=-1) != 0) | (np.diff(route, prepend=-1) != 0)
+        which = np.cumsum(head) - 1  # of each packet, the message on a route that it is part of
+        needs = np.where(np.bincount(which) > 1, fatpipes[route[head]], 0)
+        owned = int(needs.sum())
+        refuse_too_large(
+            owned * _BYTES_A_SERVER, f"packets that take turns on {owned} fatpipes", "choose larger ones, or fewer"
+        )
+        own = np.where(needs > 0, links + np.cumsum(needs) - needs, -1)[which]
+        self.parts = self.parts._replace(own=own.astype(np.int32))
+        return owned
 
     def costs(self) -> k.Costs:
         return k.Costs(self.part_route, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, self.hop, 0, int(self.in_order))

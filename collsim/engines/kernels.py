@@ -44,7 +44,6 @@ Longs = Annotated[Array, types.int64, 1]
 Bytes = Annotated[Array, types.uint8, 1]
 Flags = Annotated[Array, types.boolean, 1]
 Pairs = Annotated[Array, types.int32, 2]
-Fours = Annotated[Array, types.int32, 4]
 
 
 class Column(types.Type):
@@ -243,13 +242,16 @@ AT_ONCE = (
     0  # the lane of what takes no time: it comes after all else of an instant, in the order in which it was ordered
 )
 HEAD, TAIL = 0, 1  # of a lane
-NEXT, PREV, PLACE, SLOT = 0, 1, 2, 3  # of an event
+NEXT, PREV = 0, 1  # of an event, or a customer
+PLACE, SLOT = 0, 1  # of an event that may be taken out
 
 # Why a kernel comes back.
 DONE, TELL, MORE_EVENTS, MORE_FLOWS, MORE_DECISIONS = range(5)
 
 # Where the life of a message, or of local work, stands: what its next event means.
 WAITING, FLYING, FLOWING, WORKING, LINK, TAKEN = 0, 1, 2, 3, 4, 5
+# Under LogGP: what has happened to it.
+POSTED, OWN_PART, MATCHED, TAKEN_IN = 1, 2, 4, 8
 
 # Places in State.count
 READY_HEAD, READY_TAIL, FINISHED, TURNS, DECISIONS, FREE_SLOTS, RELEASES, MOMENTS, POSTS, TOUCHED, STARTED = range(11)
@@ -261,9 +263,10 @@ class Queue(NamedTuple):
     """Events in the order of time. An event is a number; it is in the queue at most once."""
 
     time: Floats  # of each event
-    node: (
-        Fours  # (events, 4): next and previous in its lane, its place (lane, or LANES + place in the heap), flow's slot
-    )
+    link: Pairs  # (events, 2): next and previous in its lane
+    # (events, 2): its place (lane, or LANES + place in the heap), and its flow's slot. Only where events are taken out;
+    # elsewhere it is empty, and nobody keeps what is previous.
+    place: Pairs
     lane: Pairs  # (LANES, 2): first and last event
     delay: Floats  # of each lane
     key: Floats  # times in the heap
@@ -275,11 +278,12 @@ class Queue(NamedTuple):
 queue_at = _at(Queue)
 
 
-def new_queue(events: int, heap: int) -> Queue:
+def new_queue(events: int, heap: int, *, taken_out: bool) -> Queue:
     """Return an empty queue for so many events, of which so many in the heap at first."""
     return Queue(
         np.empty(events),  # written before it is read, as all that is empty here
-        np.empty((events, 4), dtype=np.int32),
+        np.empty((events, 2), dtype=np.int32),
+        np.empty((events if taken_out else 0, 2), dtype=np.int32),
         np.full((LANES, 2), -1, dtype=np.int32),
         np.full(LANES, np.nan),
         np.empty(heap),
@@ -291,6 +295,7 @@ def new_queue(events: int, heap: int) -> Queue:
 
 @njit
 def _up(q: Queue, i: int, event: int, t: float) -> None:
+    kept = len(q.place) > 0
     while i > 0:
         parent = (i - 1) >> 2
         if q.key[parent] <= t:
@@ -298,16 +303,18 @@ def _up(q: Queue, i: int, event: int, t: float) -> None:
         other = q.heap[parent]
         q.key[i] = q.key[parent]
         q.heap[i] = other
-        q.node[other, PLACE] = LANES + i
+        if kept:
+            q.place[other, PLACE] = LANES + i
         i = parent
     q.key[i] = t
     q.heap[i] = event
-    q.node[event, PLACE] = LANES + i
+    if kept:
+        q.place[event, PLACE] = LANES + i
 
 
 @njit
 def _down(q: Queue, i: int, event: int, t: float) -> None:
-    n = q.size[0]
+    n, kept = q.size[0], len(q.place) > 0
     while True:
         child = 4 * i + 1
         if child >= n:
@@ -321,11 +328,13 @@ def _down(q: Queue, i: int, event: int, t: float) -> None:
         other = q.heap[best]
         q.key[i] = least
         q.heap[i] = other
-        q.node[other, PLACE] = LANES + i
+        if kept:
+            q.place[other, PLACE] = LANES + i
         i = best
     q.key[i] = t
     q.heap[i] = event
-    q.node[event, PLACE] = LANES + i
+    if kept:
+        q.place[event, PLACE] = LANES + i
 
 
 @njit
@@ -350,43 +359,50 @@ def _find_lane(q: Queue, delay: float) -> int:
 @inlined
 def add(q: Queue, event: int, now: float, delay: float) -> None:
     """Let an event come `delay` after `now`."""
-    t = now + delay
+    add_at(q, event, now, now + delay, delay)
+
+
+@inlined
+def add_at(q: Queue, event: int, now: float, t: float, kind: float) -> None:
+    """Let an event come at `t`; it shares a lane with others of its kind, as a rule those of the same delay."""
     q.time[event] = t
     lane = q.size[2]
     if t <= now:
         lane = AT_ONCE
-    elif q.delay[lane] != delay:
-        lane = _find_lane(q, delay)
-        if lane < 0:
-            i = q.size[0]
-            q.size[0] = i + 1
-            _up(q, i, event, t)
-            return
+    elif q.delay[lane] != kind:
+        lane = _find_lane(q, kind)
+    last = q.lane[lane, TAIL] if lane >= 0 else -1
+    if lane < 0 or (last >= 0 and q.time[last] > t):
+        i = q.size[0]
+        q.size[0] = i + 1
+        _up(q, i, event, t)
+        return
+    if lane != AT_ONCE:
         q.size[2] = lane
-    last = q.lane[lane, TAIL]
     if last >= 0:
-        q.node[last, NEXT] = event
+        q.link[last, NEXT] = event
     else:
         q.lane[lane, HEAD] = event
         q.size[3] += 1
-    q.node[event, NEXT] = -1
-    q.node[event, PREV] = last
-    q.node[event, PLACE] = lane
+    q.link[event, NEXT] = -1
+    if len(q.place):
+        q.link[event, PREV] = last
+        q.place[event, PLACE] = lane
     q.lane[lane, TAIL] = event
 
 
 @njit
 def remove(q: Queue, event: int) -> None:
     """Take an event out of the queue."""
-    where = q.node[event, PLACE]
+    where = q.place[event, PLACE]
     if where < LANES:
-        before, after = q.node[event, PREV], q.node[event, NEXT]
+        before, after = q.link[event, PREV], q.link[event, NEXT]
         if before >= 0:
-            q.node[before, NEXT] = after
+            q.link[before, NEXT] = after
         else:
             q.lane[where, HEAD] = after
         if after >= 0:
-            q.node[after, PREV] = before
+            q.link[after, PREV] = before
         else:
             q.lane[where, TAIL] = before
             if before < 0:
@@ -429,7 +445,10 @@ def due(q: Queue, limit: float) -> int:
             lane = lane + 1 if lane + 1 < lanes else 1
     if q.size[0] and q.key[0] <= limit:
         event = q.heap[0]
-        remove(q, event)
+        n = q.size[0] - 1
+        q.size[0] = n
+        if n:
+            _down(q, 0, q.heap[n], q.key[n])
         return event
     event = q.lane[AT_ONCE, HEAD]
     if event >= 0:
@@ -439,10 +458,11 @@ def due(q: Queue, limit: float) -> int:
 
 @inlined
 def _leave_lane(q: Queue, lane: int, event: int) -> None:
-    after = q.node[event, NEXT]
+    after = q.link[event, NEXT]
     q.lane[lane, HEAD] = after
     if after >= 0:
-        q.node[after, PREV] = -1
+        if len(q.place):
+            q.link[after, PREV] = -1
     else:
         q.lane[lane, TAIL] = -1
         q.size[3] -= 1
@@ -457,7 +477,10 @@ class Graph(NamedTuple):
     nbytes: Floats  # of each move; of all of them if it is the same
     same: int  # 1 if it is
     work: Floats  # seconds; empty if no move has any
-    waits: Ints  # of each counter
+    # What each counter still waits for, in one of two widths; by step and without releases it can only be one thing
+    # for each end of a move, and then there are no counters.
+    waits: Ints
+    few: Bytes
     apart: int  # 1 if each end of a move has a counter of its own
     step: Ints  # of each move; empty if there are lists of gates
     first: Longs  # by step: of each rank's moves in `item`; else of each moment's gates
@@ -507,7 +530,6 @@ class State(NamedTuple):
     count: Longs
     phase: Bytes  # of each message
     pile: Longs  # of moments that have come and were not told yet
-    posts: Ints  # of moves whose receiver is ready, where that matters apart
 
 
 state_at = _at(State)
@@ -521,10 +543,10 @@ def size_of(g: Graph, row: int) -> float:
 
 @inlined
 def _become_ready(q: Queue, state: State, row: int) -> None:
-    q.node[row, NEXT] = -1
+    q.link[row, NEXT] = -1
     last = state.count[READY_TAIL]
     if last >= 0:
-        q.node[last, NEXT] = row
+        q.link[last, NEXT] = row
     else:
         state.count[READY_HEAD] = row
     state.count[READY_TAIL] = row
@@ -535,30 +557,58 @@ def take_ready(q: Queue, state: State) -> int:
     """Return a move that is ready and was not told yet; -1 if there is none."""
     row = state.count[READY_HEAD]
     if row >= 0:
-        after = q.node[row, NEXT]
+        after = q.link[row, NEXT]
         state.count[READY_HEAD] = after
         if after < 0:
             state.count[READY_TAIL] = -1
     return row
 
 
+@inlined
+def _waits_still(g: Graph, counter: int) -> bool:
+    """Count down what a gate waits for, and say whether that is not all."""
+    if len(g.waits):
+        g.waits[counter] -= 1
+        return g.waits[counter] > 0
+    if len(g.few):
+        g.few[counter] -= 1
+        return g.few[counter] > 0
+    return False
+
+
 @njit
 def _count_down(g: Graph, q: Queue, state: State, gate: int) -> None:
     moves = len(g.src)
-    counter = gate if g.apart else gate >> 1
-    g.waits[counter] -= 1
-    if g.waits[counter] == 0:
-        row = gate >> 1
-        if gate & 1 and g.apart and (row >= moves or not g.transfer[row]):
-            return  # joins and local work have one end
-        if row >= moves:
-            state.pile[state.count[MOMENTS]] = gate | 1
-            state.count[MOMENTS] += 1
-        elif g.apart and gate & 1:
-            state.posts[state.count[POSTS]] = row
-            state.count[POSTS] += 1
-        else:
-            _become_ready(q, state, row)
+    if _waits_still(g, gate if g.apart else gate >> 1):
+        return
+    row = gate >> 1
+    if gate & 1 and g.apart and (row >= moves or not g.transfer[row]):
+        return  # joins and local work have one end
+    if row >= moves:
+        state.pile[state.count[MOMENTS]] = gate | 1
+        state.count[MOMENTS] += 1
+    elif g.apart and gate & 1:
+        _post(q, state, row)
+    else:
+        _become_ready(q, state, row)
+
+
+@inlined
+def _post(q: Queue, state: State, row: int) -> None:
+    """Take note that a receiver is ready for a message; if it waited for that, it is in no other list any more."""
+    state.phase[row] |= POSTED
+    if state.phase[row] & MATCHED:
+        q.link[row, NEXT] = state.count[POSTS]
+        state.count[POSTS] = row
+
+
+@inlined
+def take_posted(q: Queue, state: State) -> int:
+    """Return a message that waited until its receiver was ready, and was not told so yet; -1 if there is none."""
+    row = state.count[POSTS]
+    if row >= 0:
+        state.count[POSTS] = q.link[row, NEXT]
+    return row
 
 
 @njit
@@ -609,7 +659,7 @@ def begin(g: Graph, q: Queue, state: State) -> None:
         for rank in range(len(g.first) - 1):
             enter(g, q, state, rank)
     else:
-        for counter in range(len(g.waits)):
+        for counter in range(max(len(g.waits), len(g.few))):  # each waits for the start, too
             _count_down(g, q, state, counter if g.apart else 2 * counter)
         while state.count[MOMENTS]:
             state.count[MOMENTS] -= 1
@@ -638,12 +688,14 @@ def next_release(g: Graph, state: State) -> float:
 class Stations(NamedTuple):
     """Servers, one customer at a time: who came first is served first, of those at one instant the lowest number."""
 
-    busy: Flags  # bool (servers,)
+    busy: Flags  # bool (servers,); of those that have an `until`: somebody waits for it, so there is an event
+    until: Floats  # how long each is busy: links of fifo, and the parts of LogGP's hosts
     queue: Pairs  # (servers, 2): first and last customer
     serving: Ints  # customer of each server
+    # Nobody is a customer that waits and an event under way at once: the next two are the queue's own columns.
     came: Floats  # of each customer
-    quick: Flags  # bool (customers,): takes no time
     link: Pairs  # (customers, 2): next and previous in the queue
+    quick: Flags  # bool (customers,): takes no time; empty where none may
     # Servers that may serve at the end of an instant, as a customer's number << 32 | server: a list that is sorted
     # by itself, for mostly they come so, and a heap for the others.
     line: Longs
@@ -654,15 +706,16 @@ class Stations(NamedTuple):
 stations_at = _at(Stations)
 
 
-def new_stations(servers: int, customers: int, decisions: int) -> Stations:
-    """Return idle servers, with room for so many decisions at first."""
+def new_stations(servers: int, q: Queue, quick: int, decisions: int) -> Stations:
+    """Return idle servers, with room for so many decisions at first; customers have the numbers of events."""
     return Stations(
         np.zeros(servers, dtype=np.bool_),
+        np.full(servers, -1.0),
         np.full((servers, 2), -1, dtype=np.int32),
         np.full(servers, -1, dtype=np.int32),
-        np.zeros(customers),
-        np.zeros(customers, dtype=np.bool_),
-        np.empty((customers, 2), dtype=np.int32),
+        q.time,
+        q.link,
+        np.zeros(quick, dtype=np.bool_),
         np.zeros(decisions, dtype=np.int64),
         np.zeros(decisions, dtype=np.int64),
         np.zeros(servers, dtype=np.bool_),
@@ -682,7 +735,8 @@ def come(
 def queue_up(st: Stations, server: int, customer: int, now: float, seconds: float) -> None:
     """Put a customer into a queue: by when it comes, then by number."""
     st.came[customer] = now
-    st.quick[customer] = seconds <= 0
+    if len(st.quick):
+        st.quick[customer] = seconds <= 0
     after, before = -1, st.queue[server, TAIL]
     while before >= 0 and st.came[before] == now and before > customer:
         after, before = before, st.link[before, PREV]
@@ -765,6 +819,18 @@ def next_decision(st: Stations, state: State, in_order: bool) -> int:
         i = child
     st.decision[i] = key
     return first
+
+
+@inlined
+def _decisions(state: State) -> bool:
+    """Whether any server may serve at the end of this instant."""
+    return state.count[DECISIONS] > 0 or state.count[LINE_HEAD] < state.count[LINE_TAIL]
+
+
+@inlined
+def _stirred(q: Queue, state: State) -> bool:
+    """Whether a decision has brought about anything at this same instant."""
+    return state.count[READY_HEAD] >= 0 or state.count[POSTS] >= 0 or q.lane[AT_ONCE, HEAD] >= 0
 
 
 @inlined
@@ -895,6 +961,26 @@ def _pause(q: Queue, state: State, st: Stations, adding: int, flows: int) -> int
     return DONE
 
 
+@njit
+def _turns(q: Queue, state: State, st: Stations, adding: int, flows: int) -> int:
+    """Return how many turns a kernel may take before it must ask again: each may add `adding` events and decisions.
+
+    Less than one, it is what `_pause` returns, negated. To ask at every turn costs a tenth of the time.
+    """
+    turns = state.count[TURNS]
+    if turns <= 0:
+        return -TELL
+    turns = min(turns, (len(q.heap) - q.size[0] - flows) // adding)
+    if turns <= 0:
+        return -MORE_EVENTS
+    used = max(state.count[DECISIONS], state.count[LINE_TAIL])
+    turns = min(turns, (len(st.decision) - used) // adding)
+    if turns <= 0:
+        return -MORE_DECISIONS
+    state.count[TURNS] -= turns
+    return turns
+
+
 @kernel
 def alpha_beta(where: Array) -> int:
     """Ports at the ranks (see `collsim.engines.alpha_beta`); alpha and beta of each route."""
@@ -906,11 +992,14 @@ def alpha_beta(where: Array) -> int:
     begin(g, q, state)
     now = state.now[0]
     release(g, q, state, now)
+    turns = 0
     while True:
         while True:
-            why = _pause(q, state, st, 4, 0)
-            if why:
-                return why
+            if turns == 0:
+                turns = _turns(q, state, st, 4, 0)
+                if turns < 0:
+                    return -turns
+            turns -= 1
             row = take_ready(q, state)
             if row >= 0:
                 if len(times.ready):
@@ -948,6 +1037,8 @@ def alpha_beta(where: Array) -> int:
                 break
             if q.size[0] + 3 * state.count[DECISIONS] + 4 > len(q.heap):
                 return MORE_EVENTS
+            state.count[TURNS] += turns  # asked again, for there may be many decisions in this one
+            turns = 0
             while True:
                 decision = next_decision(st, state, in_order)
                 if decision < 0:
@@ -975,6 +1066,7 @@ class Parts(NamedTuple):
     message: Ints
     nbytes: Floats
     left: Ints  # parts of each message that are under way
+    own: Ints  # fifo: first server of each part that takes turns on fatpipes with others of its message, else -1
     most: int  # parts of one message
 
 
@@ -985,8 +1077,8 @@ class Net(NamedTuple):
     """Routes: the channels that each crosses."""
 
     first: Longs  # of each route, in `channel`
-    channel: Ints
-    link: Ints  # the link, or -1 (fifo: a fatpipe needs no server)
+    channel: Ints  # fifo: -1, -2, ... for the fatpipes of a route
+    link: Ints
     latency: Floats  # max-min: of each route; fifo: of each link
     bandwidth: Floats  # of each link; a channel has the number of a link
     cap: Floats  # max-min: least bandwidth of the fatpipes of each route
@@ -1012,7 +1104,7 @@ def fifo(where: Array) -> int:
     # Events and customers: moves (which wait for processors), their packets, then the ends of servers' turns.
     base = 0 if whole else moves
     servers = moves if whole else moves + len(parts.message)
-    processors = len(net.bandwidth)
+    processors = len(st.busy) - len(times.rank)  # the servers before are links, and fatpipes that packets take turns on
     begin(g, q, state)
     now = state.now[0]
     release(g, q, state, now)
@@ -1036,25 +1128,17 @@ def fifo(where: Array) -> int:
             event = due(q, now)
             if event >= servers:
                 server = event - servers
-                customer = st.serving[server]
                 if server >= processors:
+                    row = st.serving[server]
                     free(st, state, server, 0, in_order)
-                    _finish(g, q, state, times, customer, now)
+                    _finish(g, q, state, times, row, now)
                 else:
                     free(st, state, server, base, in_order)
-                    part = customer - base
-                    state.phase[part] = FLYING
-                    add(q, customer, now, net.latency[net.link[net.first[route[part]] + hop[part]]])
                 continue
             if event >= 0:
                 part = event - base
-                at = net.first[route[part]] + hop[part]
-                if state.phase[part] == LINK:  # its turn on a fatpipe is over
-                    state.phase[part] = FLYING
-                    add(q, event, now, net.latency[net.link[at]])
-                    continue
                 hop[part] += 1
-                if at + 1 < net.first[route[part] + 1]:
+                if net.first[route[part]] + hop[part] < net.first[route[part] + 1]:
                     _next_hop(g, q, state, times, st, parts, net, route, hop, base, part, now, in_order)
                     continue
                 row = _message(parts, part)
@@ -1064,25 +1148,36 @@ def fifo(where: Array) -> int:
                         continue
                 _arrive(g, q, state, times, st, processors, row, now, in_order)
                 continue
-            if not state.count[DECISIONS] and state.count[LINE_HEAD] == state.count[LINE_TAIL]:
+            if not _decisions(state):
                 break
-            if q.size[0] + 3 * state.count[DECISIONS] + 4 > len(q.heap):
-                return MORE_EVENTS
             while True:
+                if q.size[0] + 4 > len(q.heap):
+                    return MORE_EVENTS
                 decision = next_decision(st, state, in_order)
                 if decision < 0:
                     break
                 server = decision & 0xFFFFFFFF
+                if server < processors and st.until[server] > now:
+                    _await(q, st, servers, server, now)
+                    continue
                 customer = serve(st, state, decision, 0 if server >= processors else base, in_order)
-                if customer >= 0 and server >= processors:
+                if customer < 0:
+                    if in_order:
+                        break  # it may have put itself off
+                    continue
+                if server >= processors:
                     _work(g, q, times, servers + server, customer, now)
-                elif customer >= 0:
+                else:
+                    st.busy[server] = False
                     part = customer - base
-                    if hop[part] == 0:
-                        _leave(times, _message(parts, part), now)
-                    link = net.link[net.first[route[part]] + hop[part]]
-                    add(q, servers + server, now, _bytes(g, parts, part) / net.bandwidth[link])
-                if in_order:
+                    st.until[server] = _cross(g, q, times, parts, net, route, hop, base, part, now)
+                    if st.queue[server, HEAD] >= 0:
+                        if st.until[server] > now:
+                            _await(q, st, servers, server, now)
+                        else:
+                            free(st, state, server, base, in_order)
+                            break
+                if _stirred(q, state):
                     break  # see first what that brings about
         now = _advance(g, q, state)
         if now == INF:
@@ -1090,17 +1185,53 @@ def fifo(where: Array) -> int:
 
 
 @inlined
+def _await(q: Queue, st: Stations, servers: int, server: int, now: float) -> None:
+    """Let a link decide again when it is free, if anybody waits for that; nobody else asks."""
+    if st.queue[server, HEAD] >= 0 and not st.busy[server]:
+        st.busy[server] = True
+        add_at(q, servers + server, now, st.until[server], st.until[server] - now)
+
+
+@inlined
 def _bytes(g: Graph, parts: Parts, part: int) -> float:
     return parts.nbytes[part] if len(parts.nbytes) else size_of(g, part)
 
 
-@inlined
-def _leave(times: Times, row: int, now: float) -> None:
-    if len(times.start) and not times.start[row] <= now:
+@njit
+def _cross(
+    g: Graph,
+    q: Queue,
+    times: Times,
+    parts: Parts,
+    net: Net,
+    route: Array,
+    hop: Array,
+    base: int,
+    part: int,
+    now: float,
+) -> float:
+    """Let a packet cross its next link, and return until when that is busy with it."""
+    row = _message(parts, part)
+    if hop[part] == 0 and len(times.start) and not times.start[row] <= now:
         times.start[row] = now
+    link = net.link[net.first[route[part]] + hop[part]]
+    busy = _bytes(g, parts, part) / net.bandwidth[link]
+    until = now + busy
+    add_at(q, base + part, now, until + net.latency[link], busy + net.latency[link])
+    return until
 
 
 @inlined
+def _server(parts: Parts, part: int, channel: int) -> int:
+    """Return the server of a channel; -1 if a packet is alone on a fatpipe."""
+    if channel >= 0:
+        return channel
+    if len(parts.own) and parts.own[part] >= 0:
+        return parts.own[part] - 1 - channel
+    return -1
+
+
+@njit
 def _next_hop(
     g: Graph,
     q: Queue,
@@ -1117,14 +1248,16 @@ def _next_hop(
     in_order: bool,
 ) -> None:
     at = net.first[route[part]] + hop[part]
-    busy = _bytes(g, parts, part) / net.bandwidth[net.link[at]]
-    if net.channel[at] >= 0:
-        come(st, state, net.channel[at], base + part, base, now, busy, in_order)
+    server = _server(parts, part, net.channel[at])
+    if server < 0:
+        _cross(g, q, times, parts, net, route, hop, base, part, now)
+        return
+    busy = _bytes(g, parts, part) / net.bandwidth[net.link[at]] if in_order else 1.0
+    queue_up(st, server, base + part, now, busy)
+    if st.until[server] > now:
+        _await(q, st, len(q.time) - len(st.busy), server, now)
     else:
-        if hop[part] == 0:
-            _leave(times, _message(parts, part), now)
-        state.phase[part] = LINK
-        add(q, base + part, now, busy)
+        decide(st, state, server, part, in_order)
 
 
 class Flows(NamedTuple):
@@ -1237,7 +1370,7 @@ def _start_flow(
     state.count[FREE_SLOTS] -= 1
     slot = fl.free[state.count[FREE_SLOTS]]
     fl.part[slot] = part
-    q.node[base + part, SLOT] = slot
+    q.place[base + part, SLOT] = slot
     fl.left[slot] = nbytes
     fl.rate[slot] = 0.0
     begin = net.first[route[part]]
@@ -1257,7 +1390,7 @@ def _start_flow(
 def _end_flow(
     q: Queue, state: State, net: Net, route: Array, fl: Flows, ch: Channels, hops: int, base: int, part: int
 ) -> None:
-    slot = q.node[base + part, SLOT]
+    slot = q.place[base + part, SLOT]
     begin = net.first[route[part]]
     for hop in range(net.first[route[part] + 1] - begin):
         channel = net.channel[begin + hop]
@@ -1414,13 +1547,19 @@ def maxmin(where: Array) -> int:
     begin(g, q, state)
     now = state.now[0]
     release(g, q, state, now)
+    turns = 0
     while True:
         while True:
-            why = _pause(q, state, st, 4 + parts.most, len(fl.free))
-            if why:
-                return why
-            if state.count[FREE_SLOTS] == 0:
-                return MORE_FLOWS
+            if turns == 0:
+                if state.count[FREE_SLOTS] == 0:
+                    return MORE_FLOWS
+                turns = _turns(q, state, st, 4 + parts.most, len(fl.free))
+                if turns < 0:
+                    return -turns
+                more = turns - min(turns, state.count[FREE_SLOTS])  # a turn starts one flow at most
+                turns -= more
+                state.count[TURNS] += more
+            turns -= 1
             row = take_ready(q, state)
             if row >= 0:
                 if len(times.ready):
@@ -1452,7 +1591,7 @@ def maxmin(where: Array) -> int:
                         state.phase[part] = FLOWING
                         _start_flow(q, state, net, route, fl, ch, hops, base, part, nbytes)
                         if net.first[route[part]] == net.first[route[part] + 1]:  # fatpipes only: nothing is shared
-                            slot = q.node[event, SLOT]
+                            slot = q.place[event, SLOT]
                             _set_rate(q, fl, base, slot, net.cap[route[part]], now)
                         continue
                 else:
@@ -1478,22 +1617,28 @@ def maxmin(where: Array) -> int:
             return DONE
 
 
-CPU, SEND, RECEIVE = 0, 1, 2  # parts of a host; a host's queues are those of its sends, its receives and its work
-SENDS, RECEIVES, WORKS = 0, 1, 2
-POSTED, OWN_PART, MATCHED, TAKEN_IN = 1, 2, 4, 8  # what has happened to a message
+# Hosts have three queues and three parts, host h's at h, ranks + h and 2 ranks + h: what it has to send, to receive and
+# to work on; its processor, its card that sends and its card that receives. So the queue at i needs, beside the
+# processor, the card at ranks + i, and work needs none.
+_AT_A_CARD = -1.0  # the kind of those events
 
 
 @inlined
-def _able(st: Stations, host: int) -> int:
+def _host(ranks: int, place: int) -> int:
+    while place >= ranks:
+        place -= ranks
+    return place
+
+
+@inlined
+def _able(st: Stations, ranks: int, host: int, now: float) -> int:
     """Return the queue of a host whose first customer is served next; -1 if none can be."""
     best, first = -1, -1
-    if st.busy[3 * host + CPU]:
+    if st.until[host] > now:
         return -1
-    for queue in range(3):
-        customer = st.queue[3 * host + queue, HEAD]
-        if customer < 0 or (queue == SENDS and st.busy[3 * host + SEND]):
-            continue
-        if queue == RECEIVES and st.busy[3 * host + RECEIVE]:
+    for queue in range(host, 3 * ranks, ranks):
+        customer = st.queue[queue, HEAD]
+        if customer < 0 or (queue < 2 * ranks and st.until[ranks + queue] > now):
             continue
         if first < 0 or (st.came[customer], customer) < (st.came[first], first):
             best, first = queue, customer
@@ -1501,17 +1646,14 @@ def _able(st: Stations, host: int) -> int:
 
 
 @inlined
-def _host_turn(st: Stations, host: int, in_order: bool) -> int:
-    """Return the customer whose number says when a host decides; -1 if it can serve none."""
-    queue = _able(st, host)
-    if queue < 0:
-        return -1
-    least = st.queue[3 * host + queue, HEAD]
-    if in_order and st.quick[least]:
-        for other in range(3):
-            if (other == SENDS and st.busy[3 * host + SEND]) or (other == RECEIVES and st.busy[3 * host + RECEIVE]):
+def _host_turn(st: Stations, ranks: int, host: int, queue: int, now: float) -> int:
+    """Return the customer whose number says when a host decides, where the first of a queue is served next."""
+    least = st.queue[queue, HEAD]
+    if len(st.quick) and st.quick[least]:
+        for other in range(host, 3 * ranks, ranks):
+            if other < 2 * ranks and st.until[ranks + other] > now:
                 continue
-            customer = st.queue[3 * host + other, HEAD]
+            customer = st.queue[other, HEAD]
             while customer >= 0:
                 least = min(least, customer)
                 customer = st.link[customer, NEXT]
@@ -1520,84 +1662,100 @@ def _host_turn(st: Stations, host: int, in_order: bool) -> int:
 
 @inlined
 def _come_to_host(
-    st: Stations, state: State, host: int, queue: int, row: int, now: float, seconds: float, in_order: bool
+    st: Stations, state: State, ranks: int, queue: int, row: int, now: float, seconds: float, in_order: bool
 ) -> None:
-    queue_up(st, 3 * host + queue, row, now, seconds)
-    decide(st, state, 3 * host, row, in_order)
+    queue_up(st, queue, row, now, seconds)
+    host = _host(ranks, queue)
+    if st.until[host] <= now:  # else it decides when its processor is free
+        decide(st, state, host, row, in_order)
 
 
 @inlined
-def _free_part(st: Stations, state: State, host: int, part: int, in_order: bool) -> None:
-    st.busy[3 * host + part] = False
-    turn = _host_turn(st, host, in_order)
-    if turn >= 0:
-        decide(st, state, 3 * host, turn, in_order)
+def _await_cards(q: Queue, st: Stations, ranks: int, host: int, now: float) -> None:
+    """Let a host decide again when a card is free, if only that is in the way of a customer; nobody else asks."""
+    if st.until[host] > now:
+        return
+    for queue in range(host, 2 * ranks, ranks):
+        card = ranks + queue
+        if st.queue[queue, HEAD] >= 0 and st.until[card] > now and not st.busy[card]:
+            st.busy[card] = True
+            add_at(q, len(q.time) - 3 * ranks + card, now, st.until[card], _AT_A_CARD)
+
+
+@inlined
+def _look_again(q: Queue, st: Stations, state: State, ranks: int, host: int, now: float, in_order: bool) -> None:
+    """Let a host decide again, if there is anybody to serve, when a part of it is free."""
+    queue = _able(st, ranks, host, now)
+    if queue >= 0:
+        decide(st, state, host, _host_turn(st, ranks, host, queue, now), in_order)
+    else:
+        _await_cards(q, st, ranks, host, now)
+
+
+@inlined
+def _eager(g: Graph, costs: Costs, row: int) -> bool:
+    return size_of(g, row) <= costs.figures[3]
+
+
+@inlined
+def _route(costs: Costs, row: int) -> int:
+    return costs.route[row] if len(costs.route) else 0
 
 
 @njit
 def _happened(
-    g: Graph,
-    q: Queue,
-    state: State,
-    times: Times,
-    st: Stations,
-    row: int,
-    what: int,
-    eager: bool,
-    now: float,
-    in_order: bool,
+    g: Graph, q: Queue, state: State, times: Times, st: Stations, costs: Costs, row: int, what: int, now: float
 ) -> None:
     """Something has happened to a message: see whether its sender is done, and whether it has arrived."""
-    before = state.phase[row]
-    after = before | what
+    after = state.phase[row] | what
     state.phase[row] = after
-    if eager:
-        if what == OWN_PART:
-            _sent(g, q, state, times, row, now)
+    if _eager(g, costs, row):
+        sent = what == OWN_PART
     else:
-        needs = POSTED | OWN_PART | MATCHED
-        if before & needs != needs and after & needs == needs:
-            _sent(g, q, state, times, row, now)
-    needs = POSTED | TAKEN_IN
-    if before & needs != needs and after & needs == needs:
-        if len(times.arrive):
-            times.arrive[row] = now
-        work = g.work[row] if len(g.work) else 0.0
-        if work > 0:
-            _come_to_host(st, state, g.dst[row], WORKS, row, now, work, in_order)
-        else:
-            _finish(g, q, state, times, row, now)
+        sent = what != TAKEN_IN and after & (POSTED | OWN_PART | MATCHED) == POSTED | OWN_PART | MATCHED
+    if sent:
+        _sent(g, q, state, times, row, now)
+    if what & (POSTED | TAKEN_IN) and after & (POSTED | TAKEN_IN) == POSTED | TAKEN_IN:
+        _arrive(g, q, state, times, st, 2 * len(times.rank), row, now, costs.in_order != 0)
 
 
 @inlined
-def _serve_at_host(g: Graph, q: Queue, times: Times, st: Stations, costs: Costs, host: int, now: float) -> int:
-    """Let a host serve the next; return the message that is now taken in, -1 if it is not one."""
-    able = _able(st, host)
-    row = _take(st, 3 * host + able)
-    server_event = len(g.src) + 3 * host
-    st.busy[3 * host + CPU] = True
-    st.serving[3 * host + CPU] = row
-    if able == WORKS:
-        if not g.transfer[row]:
-            _begin_work(times, row, now)
-        add(q, server_event + CPU, now, g.work[row])
-        return -1
-    o, per_byte = costs.figures[0], costs.figures[2]
-    r = costs.route[row]
+def _serve_at_host(
+    g: Graph, q: Queue, state: State, times: Times, st: Stations, costs: Costs, queue: int, now: float
+) -> None:
+    """Let a host serve the first of a queue."""
+    ranks = len(times.rank)
+    row, host = _take(st, queue), _host(ranks, queue)
+    processor = len(q.time) - 3 * ranks + host  # its event
+    st.serving[host] = row
+    if queue >= 2 * ranks:
+        st.until[host] = now + g.work[row]
+        _work(g, q, times, processor, row, now)
+        return
+    r = _route(costs, row)
+    o, gap = costs.figures[0], costs.per_byte[r]
     more = max(size_of(g, row) - 1, 0.0)
-    card = costs.figures[1] + more * costs.per_byte[r]
-    if able == SENDS:
+    st.until[ranks + queue] = now + (costs.figures[1] + more * gap)
+    if queue < ranks:
         if len(times.start):
             times.start[row] = now
-        st.busy[3 * host + SEND] = True
-        add(q, server_event + CPU, now, o + more * per_byte)
-        add(q, server_event + SEND, now, card)
         add(q, row, now, o + costs.fixed[r])
-        return -1
-    st.busy[3 * host + RECEIVE] = True
-    add(q, server_event + CPU, now, o + more * max(per_byte, costs.per_byte[r]))
-    add(q, server_event + RECEIVE, now, card)
-    return row
+        busy = o + more * costs.figures[2]
+    else:
+        busy = o + more * max(costs.figures[2], gap)
+    st.until[host] = now + busy
+    add(q, processor, now, busy)
+    if queue >= ranks:
+        _happened(g, q, state, times, st, costs, row, MATCHED, now)
+
+
+@inlined
+def _seconds_of_a_part(g: Graph, st: Stations, costs: Costs, row: int, per_byte: float) -> float:
+    """Return for how long a message keeps a part of a host at least; asked only where that may be no time."""
+    if not len(st.quick):
+        return 1.0
+    more = max(size_of(g, row) - 1, 0.0)
+    return min(costs.figures[0] + more * per_byte, costs.figures[1] + more * costs.per_byte[_route(costs, row)])
 
 
 @kernel
@@ -1605,10 +1763,8 @@ def loggp(where: Array) -> int:
     """Hosts with a processor and two cards (see `collsim.engines.loggp`); figures: o, g, O, S."""
     g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
     times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
-    route, gap, figures = costs.route, costs.per_byte, costs.figures
     in_order = costs.in_order != 0
-    moves = len(g.src)
-    o, g_gap, per_byte, most_eager = figures[0], figures[1], figures[2], figures[3]
+    moves, ranks = len(g.src), len(times.rank)
     begin(g, q, state)
     now = state.now[0]
     release(g, q, state, now)
@@ -1621,61 +1777,56 @@ def loggp(where: Array) -> int:
             if row >= 0:
                 if len(times.ready):
                     times.ready[row] = now
-                if not g.transfer[row]:
-                    work = g.work[row] if len(g.work) else 0.0
-                    if work > 0:
-                        _come_to_host(st, state, g.dst[row], WORKS, row, now, work, in_order)
-                    else:
-                        _begin_work(times, row, now)
-                        _finish(g, q, state, times, row, now)
-                    continue
-                more = max(size_of(g, row) - 1, 0.0)
-                least = min(o + more * per_byte, g_gap + more * gap[route[row]]) if in_order else 1.0
-                _come_to_host(st, state, g.src[row], SENDS, row, now, least, in_order)
+                if g.transfer[row]:
+                    least = _seconds_of_a_part(g, st, costs, row, costs.figures[2])
+                    _come_to_host(st, state, ranks, g.src[row], row, now, least, in_order)
+                else:
+                    _arrive(g, q, state, times, st, 2 * ranks, row, now, in_order)
                 continue
-            if state.count[POSTS]:
-                state.count[POSTS] -= 1
-                row = state.posts[state.count[POSTS]]
-                _happened(g, q, state, times, st, row, POSTED, size_of(g, row) <= most_eager, now, in_order)
+            row = take_posted(q, state)
+            if row >= 0:
+                _happened(g, q, state, times, st, costs, row, POSTED, now)
                 continue
             event = due(q, now)
+            if event >= moves + ranks:  # a card is free
+                st.busy[event - moves] = False
+                _look_again(q, st, state, ranks, _host(ranks, event - moves), now, in_order)
+                continue
             if event >= moves:
-                host, part = (event - moves) // 3, (event - moves) % 3
-                row = st.serving[event - moves]
-                _free_part(st, state, host, part, in_order)
-                if part == CPU:
-                    if g.transfer[row] and g.src[row] == host:
-                        _happened(g, q, state, times, st, row, OWN_PART, size_of(g, row) <= most_eager, now, in_order)
-                    elif g.transfer[row] and not state.phase[row] & TAKEN_IN:
-                        _happened(g, q, state, times, st, row, TAKEN_IN, size_of(g, row) <= most_eager, now, in_order)
-                    else:
-                        _finish(g, q, state, times, row, now)
+                host = event - moves
+                row = st.serving[host]
+                _look_again(q, st, state, ranks, host, now, in_order)
+                if g.transfer[row] and g.src[row] == host:
+                    _happened(g, q, state, times, st, costs, row, OWN_PART, now)
+                elif g.transfer[row] and not state.phase[row] & TAKEN_IN:
+                    _happened(g, q, state, times, st, costs, row, TAKEN_IN, now)
+                else:
+                    _finish(g, q, state, times, row, now)
                 continue
             if event >= 0:
-                more = max(size_of(g, event) - 1, 0.0)
-                r = route[event]
-                least = min(o + more * max(per_byte, gap[r]), g_gap + more * gap[r]) if in_order else 1.0
-                _come_to_host(st, state, g.dst[event], RECEIVES, event, now, least, in_order)
+                gap = costs.per_byte[_route(costs, event)]
+                least = _seconds_of_a_part(g, st, costs, event, max(costs.figures[2], gap))
+                _come_to_host(st, state, ranks, ranks + g.dst[event], event, now, least, in_order)
                 continue
-            if not state.count[DECISIONS] and state.count[LINE_HEAD] == state.count[LINE_TAIL]:
+            if not _decisions(state):
                 break
-            if q.size[0] + 3 * state.count[DECISIONS] + 4 > len(q.heap):
-                return MORE_EVENTS
             while True:
+                if q.size[0] + 4 > len(q.heap):
+                    return MORE_EVENTS
                 decision = next_decision(st, state, in_order)
                 if decision < 0:
                     break
-                host = (decision & 0xFFFFFFFF) // 3
-                turn = _host_turn(st, host, in_order)
-                if turn >= 0:
-                    if in_order and turn > decision >> 32:
-                        decide(st, state, 3 * host, turn, in_order)
-                    else:
-                        row = _serve_at_host(g, q, times, st, costs, host, now)
-                        if row >= 0:
-                            eager = size_of(g, row) <= most_eager
-                            _happened(g, q, state, times, st, row, MATCHED, eager, now, in_order)
-                if in_order:
+                host = _host(ranks, decision & 0xFFFFFFFF)
+                queue = _able(st, ranks, host, now)
+                if queue < 0:
+                    _await_cards(q, st, ranks, host, now)
+                    continue
+                turn = _host_turn(st, ranks, host, queue, now)
+                if in_order and turn > decision >> 32:
+                    decide(st, state, host, turn, in_order)
+                    break
+                _serve_at_host(g, q, state, times, st, costs, queue, now)
+                if _stirred(q, state):
                     break  # see first what that brings about
         now = _advance(g, q, state)
         if now == INF:
