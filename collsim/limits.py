@@ -154,9 +154,11 @@ class Limits:
         """Return the bandwidths of the links that end at each rank, together."""
         topology = self.topology
         rank, channel = np.concatenate(ends), np.tile(topology.channel, len(ends))
-        used = np.unique(np.stack([rank, channel], axis=1)[rank >= 0], axis=0)
+        # Not np.unique, which imports numpy.ma: that takes longer than a small run.
+        both = np.sort((rank * len(channel) + channel)[rank >= 0])
+        there, used = np.divmod(both[np.diff(both, prepend=-1) > 0], max(1, len(channel)))
         capacity = np.where(topology.fatpipe, np.inf, topology.bandwidth)
-        total = np.bincount(used[:, 0], weights=capacity[used[:, 1]], minlength=self.ranks)
+        total = np.bincount(there, weights=capacity[used], minlength=self.ranks)
         return total.astype(np.float64)
 
     @cached_property

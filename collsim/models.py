@@ -355,10 +355,10 @@ def route_costs(topology: Topology, src: Ints, dst: Ints) -> tuple[Floats, Float
 
     A move on one rank (``src == dst``) crosses nothing: no latency, unlimited bandwidth.
     """
-    pairs, which = np.unique(np.stack([src, dst], axis=1), axis=0, return_inverse=True)
-    latency = np.zeros(len(pairs))
-    bandwidth = np.full(len(pairs), np.inf)
-    for i, (tail, head) in enumerate(pairs.tolist()):
+    keys, which = np.unique(src.astype(np.int64) * topology.ranks + dst, return_inverse=True)
+    latency = np.zeros(len(keys))
+    bandwidth = np.full(len(keys), np.inf)
+    for i, (tail, head) in enumerate(divmod(key, topology.ranks) for key in keys.tolist()):
         if tail != head:
             latency[i] = topology.route_latency(tail, head)
             bandwidth[i] = topology.route_bandwidth(tail, head)

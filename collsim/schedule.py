@@ -9,6 +9,7 @@ nor how long anything takes.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -185,6 +186,10 @@ class Schedule:
             f"steps={self.steps}, messages={self.messages})"
         )
 
+    def _repr_html_(self) -> str:
+        # How things look in a notebook is the business of a module further up.
+        return str(importlib.import_module("collsim.notebook").schedule_html(self))
+
     def describe(self, row: int) -> str:
         """Return one row in words, for messages."""
         op = int(self.op[row])
@@ -207,7 +212,7 @@ class Schedule:
     @property
     def messages(self) -> int:
         """Number of messages: rows that are packed together count once."""
-        return len(np.unique(self.message[self.transfers]))
+        return int(np.count_nonzero(np.diff(self.message[self.transfers], prepend=-1)))  # they do not decrease
 
     @property
     def packed(self) -> bool:

@@ -15,8 +15,7 @@ from collsim.bounds import MOST_SEARCHED, bound_of_alike, lower_bound
 from collsim.catalog import make_schedule, symmetric_schedule
 from collsim.collectives import Collective
 from collsim.engines import ENGINES, choose_engine
-from collsim.engines.symmetric import Refused
-from collsim.engines.symmetric import run as run_alike
+from collsim.engines.symmetric import Refused, run_schedule
 from collsim.errors import InputError, unknown
 from collsim.graph import ORDERINGS, lower
 from collsim.memory import refuse_too_large
@@ -126,15 +125,18 @@ def simulate(
     starts, cost, item, header = check_settings(
         schedule.ranks, size, ordering, engine, gamma, offsets, itemsize, header_bytes
     )
+    reason = ""
     if isinstance(schedule, SymmetricSchedule):
         settings = _Settings(size, ordering, starts, cost, item, header)
         found = _all_at_once(schedule, network, name, engine, settings, progress)
         if isinstance(found, Result):
             return found
-        schedule = _written_out(schedule, found)
+        schedule, reason = _written_out(schedule, found), found
 
     payload = schedule.message_bytes(size, item)
     graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts, header_bytes=header)
+    if reason and engine == "symmetric" and (refusal := ENGINES[engine].refusal(graph, network)):
+        raise InputError(f"engine 'symmetric' cannot run this: {reason}; and {refusal}; use engine 'auto'")
     chosen = choose_engine(engine, graph, network)
     chosen.load()  # so that the time below is that of the simulation, not of an import
     began = time.perf_counter()
@@ -162,10 +164,11 @@ def simulate(
         bound=lower_bound(
             schedule.collective, schedule.ranks, size, network, gamma=cost, offsets=starts, itemsize=item
         ),
-        wall_seconds=time.perf_counter() - began,
+        wall_seconds=time.perf_counter() - began + chosen.seconds_before(graph, network),
         parameters=network,
         offsets=starts,
         header_bytes=header,
+        gamma=cost,
     )
 
 
@@ -188,13 +191,7 @@ def _all_at_once(
     settings: _Settings,
     progress: Callable[[int, int], None] | None,
 ) -> SymmetricResult | str:
-    """Return the result of one run for all ranks, or why it cannot be had.
-
-    Raises
-    ------
-    InputError
-        If that engine was asked for, and cannot do it.
-    """
+    """Return the result of one run for all ranks, or why it cannot be had."""
     if engine not in ("auto", "symmetric"):
         return f"engine {engine!r} was asked for"
     size, ordering, offsets, gamma, itemsize, header = settings
@@ -213,12 +210,10 @@ def _all_at_once(
     else:
         try:
             with np.errstate(over="ignore"):
-                steps = run_alike(schedule, size, model, gamma=gamma, header_bytes=header, progress=progress)
+                steps = run_schedule(schedule, size, model, gamma=gamma, header_bytes=header, progress=progress)
         except Refused as refusal:
             reason = str(refusal)
     if steps is None:
-        if engine == "symmetric":
-            raise InputError(f"engine 'symmetric' cannot run this: {reason}; use engine 'auto'")
         return str(reason)
     if not math.isfinite(steps.time):
         raise InputError(_TOO_LONG)
@@ -238,6 +233,7 @@ def _all_at_once(
         parameters=model,
         offsets=offsets,
         header_bytes=header,
+        gamma=gamma,
         step_seconds=steps.seconds,
     )
 

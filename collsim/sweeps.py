@@ -12,7 +12,9 @@ from collsim.collectives import collective_name
 from collsim.errors import InputError, unknown
 from collsim.overrides import Overrides
 from collsim.routing import ExplicitRoutes
+from collsim.schedule import Schedule
 from collsim.simulation import Network, check_settings, choose_model, choose_schedule, simulate
+from collsim.symmetric import SymmetricSchedule
 from collsim.topology import Topology
 from collsim.topology_files import load_topology
 from collsim.units import Quantity, parse_count, parse_size
@@ -160,14 +162,20 @@ def iter_sweep(
     for key, _, size, *_ in jobs:
         schedules[key].message_bytes(size)
     if executor is None:
-        return (simulate(schedules[key], network, size, **given).to_dict() for key, _, size, network, given in jobs)
+        return (_record(schedules[key], network, size, given) for key, _, size, network, given in jobs)
     return iter(executor.map(_run, jobs))
 
 
 def _run(job: _Job) -> Record:
     # What goes to another process is the names: the schedule is written again there.
     key, options, size, network, settings = job
-    return simulate(choose_schedule(*key, options, settings), network, size, **settings).to_dict()
+    return _record(choose_schedule(*key, options, settings), network, size, settings)
+
+
+def _record(
+    schedule: Schedule | SymmetricSchedule, network: Topology | None, size: int, settings: Mapping[str, Any]
+) -> Record:
+    return simulate(schedule, network, size, timeline=False, **settings).to_dict()  # no record has times of moves
 
 
 def _refuse_changes(changes: Mapping[str, Any]) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
 import collsim as cs
+from collsim import sweeps
+from collsim.cli import main
 from collsim.sweeps import iter_sweep
 
 GRID = {"algorithm": ["ring", "tree", "naive"], "ranks": [2, 5], "nbytes": ["1MB", 0]}
@@ -188,3 +191,51 @@ def test_the_parameters_of_a_model_are_settings_too():
 def test_options_go_to_the_algorithms():
     rows = cs.sweep("all_gatherv", "ring", 3, 12, options={"counts": [1, 0, 2]}, **PORTS)
     assert rows[0]["wire_bytes"] == 24
+
+
+def test_a_sweep_keeps_no_times_of_moves_and_reports_the_same(monkeypatch):
+    asked = []
+    real = sweeps.simulate
+
+    def simulate(*args, timeline, **given):
+        asked.append(timeline)
+        return real(*args, timeline=timeline, **given)
+
+    monkeypatch.setattr(sweeps, "simulate", simulate)
+    rows = cs.sweep(algorithm=["ring", "tree"], ranks=[2, 4], nbytes="1MB", **PORTS)
+    assert asked == [False] * 4
+    run = real(cs.make_schedule("all_reduce", "tree", 4), nbytes="1MB", **PORTS)
+    assert untimed(rows[3:]) == untimed([run.to_dict()])
+
+
+def on_the_command_line(capsys, line):
+    with pytest.raises(SystemExit) as stop:
+        main(line.split())
+    written = capsys.readouterr()
+    return stop.value.code, written.out, written.err
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [("2..5", [2, 3, 4, 5]), ("2..9+3,16", [2, 5, 8, 16]), ("2..16*2", [2, 4, 8, 16]), ("3..3", [3])],
+)
+def test_numbers_of_ranks_can_be_ranges_on_the_command_line(capsys, text, counts):
+    line = f"sweep all_reduce -a ring -n {text} -s 1MB --alpha 5us --beta 0 --json"
+    status, out, _ = on_the_command_line(capsys, line)
+    assert (status, [row["ranks"] for row in json.loads(out)]) == (0, counts)
+
+
+@pytest.mark.parametrize("text", ["9..2", "0..4", "2..8*1", "2..8+0", "1..1000000", "2..", "2...4"])
+def test_ranges_that_are_none_are_refused_in_one_line(capsys, text):
+    line = f"sweep all_reduce -a ring -n {text} -s 1MB --alpha 5us --beta 0"
+    status, out, err = on_the_command_line(capsys, line)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert text in err
+
+
+def test_symmetric_algorithms_up_to_65536_ranks_take_one_line(capsys):
+    line = "sweep all_reduce -a ring,halving_doubling,swing -n 4096..65536*4 -s 4GB -t star"
+    _, out, _ = on_the_command_line(capsys, f"{line} --bandwidth 1GB/s --latency 0 --json")
+    rows = json.loads(out)
+    assert len(rows) == 9
+    assert {row["engine"] for row in rows} == {"symmetric"}

@@ -31,8 +31,13 @@ class AlphaBetaNetwork(Network):
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
         """Wait until a message has arrived."""
         busy = self.busy[row]
-        yield from self.send_ports[self.graph.src[row]].turn(row, busy)
+        send, receive = self.ports(row)
+        yield from send.turn(row, busy)
         self.start[row] = self.env.now
         yield self.env.timeout(self.alpha[row])
-        yield from self.receive_ports[self.graph.dst[row]].turn(row, busy)
+        yield from receive.turn(row, busy)
         yield self.env.timeout(busy)
+
+    def ports(self, row: int) -> tuple[Server, Server]:
+        """Return the ports that a message leaves and arrives by."""
+        return self.send_ports[self.graph.src[row]], self.receive_ports[self.graph.dst[row]]

@@ -68,10 +68,16 @@ def run(graph: MoveGraph, model: Model, progress: Progress | None = None) -> Tim
 class Simulation:
     """One run: the environment, the network with its processors, and who still waits for whom."""
 
-    def __init__(self, graph: MoveGraph, model: Model, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        graph: MoveGraph,
+        model: Model,
+        progress: Progress | None = None,
+        network: type[Network] | None = None,
+    ) -> None:
         self.env = simpy.Environment()
         self.graph = graph
-        network = NETWORKS[type(model)]
+        network = network or NETWORKS[type(model)]
         self.timeline = Timeline.unknown(len(graph), two_ends=network.two_ends)
         self.network = network(self.env, graph, model, self.timeline, self.sent)
         self.first, self.gates = (array.tolist() for array in graph.followers)
@@ -113,7 +119,7 @@ class Simulation:
             times.arrive[row] = env.now
         work = float(self.graph.work[row])
         if work > 0:
-            yield from self.network.processors[self.graph.dst[row]].turn(row, work)
+            yield from self.network.processor(row).turn(row, work)
         if not self.graph.transfer[row]:
             times.start[row] = times.arrive[row] = env.now
         if work > 0:

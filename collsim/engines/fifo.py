@@ -71,14 +71,20 @@ class FifoNetwork(Network):
 
     def _packets(self, row: int) -> list[Packet]:
         packets: list[Packet] = []
+        place = 0
         for nbytes, links in self._parts(row):
             last = self._count(nbytes) - 1
             sizes = [self.packet_bytes] * last + [nbytes - last * self.packet_bytes if last else nbytes]
             order = self.first_order[row] + len(packets)
             # Nobody shares a fatpipe, but the packets of one message take turns: together they have its bandwidth once.
-            servers = tuple(self.server[link] or Server(self.env) for link in links)
+            servers = tuple(self.queue(row, i, link) or Server(self.env) for i, link in enumerate(links, place))
+            place += len(links)
             packets += [Packet(order + i, size, links, servers) for i, size in enumerate(sizes)]
         return packets
+
+    def queue(self, row: int, place: int, link: int) -> Server | None:
+        """Return where a message waits for a link, of all on its routes the one at `place`; None for a fatpipe."""
+        return self.server[link]
 
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
         """Wait until the last packet of a message has arrived."""

@@ -49,7 +49,7 @@ class LogGPNetwork(Network):
 
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
         """Wait until a message has been taken in and its receive is posted."""
-        sender, receiver = self.hosts[self.graph.src[row]], self.hosts[self.graph.dst[row]]
+        sender, receiver = self.ends(row)
         yield from sender.turn_at(row, {"cpu": self.sending[row], "send": self.card[row]})
         self.start[row] = self.env.now
         own_part = self.env.timeout(self.sending[row])
@@ -61,3 +61,7 @@ class LogGPNetwork(Network):
         if not self.eager[row]:
             (self.posted[row] & own_part).callbacks.append(lambda _: self.sent(row))
         yield taken_in & self.posted[row]
+
+    def ends(self, row: int) -> tuple[Host, Host]:
+        """Return the hosts that a message goes from and to."""
+        return self.hosts[self.graph.src[row]], self.hosts[self.graph.dst[row]]

@@ -8,7 +8,7 @@ routes is a flow on each of them, with its share of the bytes, and has arrived w
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,50 @@ def max_min_shares(
     return rate
 
 
+def weighted_shares(
+    crossed: Sequence[Mapping[int, float]], cap: Sequence[float], bandwidth: Sequence[float] | Mapping[int, float]
+) -> list[float]:
+    """Return max-min fair rates of flows that stand for several.
+
+    Parameters
+    ----------
+    crossed : sequence of mappings
+        The links that each flow crosses, and how much of its rate it takes of each.
+    cap : sequence of float
+        The rate that each flow cannot exceed; infinity where there is none.
+    bandwidth : sequence or mapping
+        Of the links.
+
+    Examples
+    --------
+    Three flows, two of which are alike, share a link of 9 B/s, and these two have another one for themselves:
+
+    >>> weighted_shares([{0: 2, 1: 1}, {0: 1}], [math.inf, math.inf], [9.0, 2.0])
+    [2.0, 5.0]
+    """
+    rate = [0.0] * len(crossed)
+    growing = dict.fromkeys(range(len(crossed)))
+    left = {link: bandwidth[link] for own in crossed for link in own}
+    load = dict.fromkeys(left, 0.0)
+    for own in crossed:
+        for link, times in own.items():
+            load[link] += times
+    while growing:
+        level = {link: left[link] / load[link] for link in left if load[link] > 0}
+        fair = min(min(level.values(), default=math.inf), min(cap[flow] for flow in growing))
+        limit = fair * _SAME_SHARE
+        full = {link for link, value in level.items() if value <= limit}
+        for flow in [flow for flow in growing if cap[flow] <= limit or not full.isdisjoint(crossed[flow])]:
+            rate[flow] = fair
+            del growing[flow]
+            for link, times in crossed[flow].items():
+                load[link] -= times
+                left[link] = max(0.0, left[link] - times * fair)
+        for link in full:
+            load[link] = 0.0
+    return rate
+
+
 @dataclass
 class Flow:
     """What is on one route: how much of it was left at `since`, and its rate from then on."""
@@ -161,12 +205,15 @@ class MaxMinNetwork(Network):
         self.settling = False
         self.alarm = None
         if self.flows:
-            flows = [self.flows[key] for key in sorted(self.flows)]
-            rates = max_min_shares([flow.route for flow in flows], self.bandwidth, self.fatpipe)
-            for flow, rate in zip(flows, rates, strict=True):
-                flow.set_rate(rate, self.env.now)
-            self.alarm = self.env.timeout(max(0.0, min(flow.end for flow in flows) - self.env.now))
+            keys = sorted(self.flows)
+            for key, rate in zip(keys, self.rates(keys), strict=True):
+                self.flows[key].set_rate(rate, self.env.now)
+            self.alarm = self.env.timeout(max(0.0, min(flow.end for flow in self.flows.values()) - self.env.now))
             self.alarm.callbacks.append(self._end_flows)
+
+    def rates(self, flows: Sequence[tuple[int, int]]) -> list[float]:
+        """Return the rates of flows, each given by its message and route."""
+        return max_min_shares([self.flows[key].route for key in flows], self.bandwidth, self.fatpipe)
 
     def _end_flows(self, alarm: simpy.Event) -> None:
         if alarm is self.alarm:  # an older one was for rates that are no more

@@ -64,6 +64,11 @@ class Network:
         """Work out from the model's parameters whatever `carry` needs."""
         raise NotImplementedError
 
+    def processor(self, row: int) -> Processor:
+        """Return the processor that works on a move."""
+        processor: Processor = self.processors[self.graph.dst[row]]
+        return processor
+
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
         """Wait until a message has arrived."""
         raise NotImplementedError

@@ -19,7 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collsim.engines import choose_engine
+from collsim.engines import choose_engine, quotient
+from collsim.engines.maxmin import weighted_shares
+from collsim.engines.timeline import Timeline
 from collsim.graph import MoveGraph, Waiting
 from collsim.lattice import Leg, alone
 from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin, Model
@@ -35,10 +37,14 @@ _SAME_TIME = 1e-13
 _MOST_FLOWS = 500
 
 
-# Where no dimensions say that ranks are alike: how nearly together they must end a step, and the most messages that
-# are tried to find out.
+# Where no dimensions say that ranks are alike: how nearly together they must end a step.
 _SAME_END = 1e-12
-_MOST_MESSAGES = 20_000
+
+# The most messages that are tried to find that out, 30 us each for their routes; and how many if those of all steps
+# are a hundred times as many, so that to write them out would take longer still.
+_FEW_MESSAGES = 20_000
+_MOST_MESSAGES = 2_000_000
+_MANY_TIMES = 100
 
 
 _FEW_ROWS = 4096
@@ -91,7 +97,7 @@ class Costs(NamedTuple):
     legs: list[Leg]
 
 
-def run(
+def run_schedule(
     schedule: SymmetricSchedule,
     nbytes: int,
     model: Model,
@@ -127,7 +133,7 @@ def run(
     --------
     >>> from collsim.catalog import symmetric_schedule
     >>> ring = symmetric_schedule("all_reduce", "ring", ranks=4)
-    >>> round(run(ring, 4_000_000_000, AlphaBeta("5us", "0.1ns/B")).time, 9)
+    >>> round(run_schedule(ring, 4_000_000_000, AlphaBeta("5us", "0.1ns/B")).time, 9)
     0.60003
     """
     settings = gamma, header_bytes, progress
@@ -165,13 +171,23 @@ def _by_dimensions(
 
 
 def can_run(graph: MoveGraph, model: Model) -> str | None:
-    """Return why this engine cannot run a graph of single moves: it knows no rows."""
-    return "it runs schedules in which all ranks do the same, written down as symmetric_schedule does"
+    """Return why this engine cannot run a graph of single moves, or None if it can: see `collsim.engines.quotient`."""
+    return quotient.can_run(graph, model)
+
+
+def run(graph: MoveGraph, model: Model, progress: Progress | None = None) -> Timeline:
+    """Simulate a graph of moves, one of each class; parameters and result as for `collsim.engines.events.run`."""
+    return quotient.run(graph, model, progress)
 
 
 def _is_lattice(schedule: SymmetricSchedule, model: Model) -> bool:
     topology = model.topology
     return topology is None or (topology.lattice is not None and topology.ranks == schedule.ranks)
+
+
+def seconds_before(graph: MoveGraph, model: Model) -> float:
+    """Return how long it took to find out whether it can run a graph."""
+    return quotient.seconds_before(graph, model)
 
 
 # Any network: each kind of step once
@@ -197,7 +213,8 @@ def _step_by_step(
         columns = [phase.count, *(phase.by[..., digit] for digit in range(len(phase.sides)))]
         found.append((phase, *_distinct(_numbered(columns, phase.count.shape))))
     needed = schedule.ranks * sum(len(first) * phase.hops for phase, first, _ in found)
-    if 2 * needed > schedule.messages or needed > _MOST_MESSAGES:
+    many_times = 2 if needed <= _FEW_MESSAGES else _MANY_TIMES
+    if many_times * needed > schedule.messages or needed > _MOST_MESSAGES:
         raise Refused(f"its steps differ, {needed} of {schedule.messages} messages would have to be looked at")
     seconds: list[Floats] = []
     known: dict[tuple[object, ...], float] = {}
@@ -402,7 +419,8 @@ def _fluid(costs: Costs, step: int, first: Indices, many: Indices) -> Floats:
         if not active:
             now = following
             continue
-        rate = _shares([crossed[kind] for kind in active], cap[active], many[active], bandwidth)
+        together = [{link: times * int(many[kind]) for link, times in crossed[kind].items()} for kind in active]
+        rate = np.array(weighted_shares(together, cap[active].tolist(), bandwidth))
         ends = now + left[active] / rate
         until = min(float(ends.min()), following)
         left[active] = np.maximum(0.0, left[active] - rate * (until - now))
@@ -411,35 +429,6 @@ def _fluid(costs: Costs, step: int, first: Indices, many: Indices) -> Floats:
                 arrive[kind], left[kind] = until, 0.0
         now = until
     return arrive
-
-
-def _shares(crossed: Sequence[dict[int, float]], cap: Floats, many: Indices, bandwidth: dict[int, float]) -> Floats:
-    """Return max-min fair rates by progressive filling, as `collsim.engines.maxmin.max_min_shares` does.
-
-    Flow i stands for `many` flows that each cross a channel so many times, and go no faster than `cap`.
-    """
-    rate = np.zeros(len(crossed))
-    growing = set(range(len(crossed)))
-    left = {channel: bandwidth[channel] for own in crossed for channel in own}
-    load = dict.fromkeys(left, 0.0)
-    for own, number in zip(crossed, many.tolist(), strict=True):
-        for channel, times in own.items():
-            load[channel] += times * number
-    while growing:
-        level = {channel: left[channel] / load[channel] for channel in left if load[channel] > 0}
-        fair = min(min(level.values(), default=math.inf), min(float(cap[i]) for i in growing))
-        limit = fair * (1 + 1e-13)
-        full = {channel for channel, value in level.items() if value <= limit}
-        stopped = [i for i in growing if cap[i] <= limit or not full.isdisjoint(crossed[i])]
-        for i in stopped:
-            rate[i] = fair
-            growing.discard(i)
-            for channel, times in crossed[i].items():
-                load[channel] -= times * int(many[i])
-                left[channel] = max(0.0, left[channel] - times * int(many[i]) * fair)
-        for channel in full:
-            load[channel] = 0.0
-    return rate
 
 
 def _worked_off(arrive: Floats, work: Floats, many: Indices | None = None) -> float:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collsim.schedule import Floats, Ints
+
+# The times of a move, in the order of the columns of `Result.to_frame`.
+TIMES = ("ready", "start", "sent", "arrive", "finish")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,7 +50,7 @@ class Timeline:
         """Return a timeline with nothing known yet: every time is NaN; `two_ends`: with a `sent` of its own."""
         return cls(*(np.full(moves, np.nan) for _ in range(5 if two_ends else 4)))
 
-    def at(self, moves: Ints) -> Timeline:
+    def at(self, moves: Ints | NDArray[np.int64]) -> Timeline:
         """Return the times of `moves`, which may come several times."""
         sent = () if self.sent is self.finish else (self.sent[moves],)
         return Timeline(self.ready[moves], self.start[moves], self.arrive[moves], self.finish[moves], *sent)
