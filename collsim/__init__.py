@@ -25,11 +25,16 @@ if TYPE_CHECKING:
     from collsim.collectives import get_collective as get_collective
     from collsim.comparison import Comparison as Comparison
     from collsim.comparison import compare as compare
+    from collsim.contents import History as History
+    from collsim.contents import history as history
     from collsim.errors import CollsimError as CollsimError
     from collsim.errors import InputError as InputError
     from collsim.errors import MissingDependencyError as MissingDependencyError
     from collsim.errors import SimulationError as SimulationError
     from collsim.errors import VerificationError as VerificationError
+    from collsim.explanation import Explanation as Explanation
+    from collsim.explanation import explain as explain
+    from collsim.formats import write_trace as write_trace
     from collsim.groups import on_groups as on_groups
     from collsim.models import AlphaBeta as AlphaBeta
     from collsim.models import Fifo as Fifo
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from collsim.overrides import limit_injection as limit_injection
     from collsim.overrides import override as override
     from collsim.placement import place as place
+    from collsim.player import player_page as player_page
     from collsim.replay import execute as execute
     from collsim.replay import verify as verify
     from collsim.results import Result as Result
@@ -64,6 +70,7 @@ if TYPE_CHECKING:
     from collsim.shapes import star as star
     from collsim.shapes import torus as torus
     from collsim.shapes import tree as tree
+    from collsim.showing import show_text as show_text
     from collsim.simulation import simulate as simulate
     from collsim.sweeps import sweep as sweep
     from collsim.symmetric import SymmetricSchedule as SymmetricSchedule
@@ -80,8 +87,10 @@ _PUBLIC = {
     "AlphaBeta": "models",
     "Collective": "collectives",
     "CollsimError": "errors",
+    "Explanation": "explanation",
     "Fifo": "models",
     "Comparison": "comparison",
+    "History": "contents",
     "InputError": "errors",
     "Link": "topology",
     "LogGP": "models",
@@ -102,9 +111,11 @@ _PUBLIC = {
     "dragonfly": "shapes",
     "compare": "comparison",
     "execute": "replay",
+    "explain": "explanation",
     "fat_tree": "shapes",
     "full": "shapes",
     "get_collective": "collectives",
+    "history": "contents",
     "hybrid_cube_mesh": "shapes",
     "hypercube": "shapes",
     "leaf_spine": "shapes",
@@ -118,11 +129,13 @@ _PUBLIC = {
     "on_groups": "groups",
     "override": "overrides",
     "place": "placement",
+    "player_page": "player",
     "product": "shapes",
     "rail": "shapes",
     "register": "catalog",
     "reroute": "routing",
     "ring": "shapes",
+    "show_text": "showing",
     "simulate": "simulation",
     "star": "shapes",
     "sweep": "sweeps",
@@ -130,6 +143,7 @@ _PUBLIC = {
     "torus": "shapes",
     "tree": "shapes",
     "verify": "replay",
+    "write_trace": "formats",
 }
 
 __all__ = list(_PUBLIC)

@@ -210,33 +210,27 @@ def busiest_link(result: Result) -> str:
     Raises
     ------
     InputError
-        If the run has no topology, or no message.
+        If the run has no topology, no message, or no times of single messages.
     """
     topology = result.parameters.topology
     schedule = result.schedule
     if topology is None or not schedule.transfers.any():
         raise InputError("there is no link: the run has no topology, or no messages")
-    carried: dict[tuple[int, int], float] = {}  # step and channel: bytes
-    crossing: dict[tuple[int, int], int] = {}  # and messages
-    rows = np.flatnonzero(schedule.transfers & (np.diff(schedule.message, prepend=-1) != 0))
-    sent = np.bincount(schedule.message, weights=result.payload) + result.header_bytes
-    for row in rows.tolist():
-        met: set[tuple[int, int]] = set()
-        for share, links in topology.routes(int(schedule.src[row]), int(schedule.dst[row])):
-            for link in links:
-                if not topology.links[link].fatpipe:
-                    key = int(schedule.step[row]), int(topology.channel[link])
-                    carried[key] = carried.get(key, 0.0) + share * sent[schedule.message[row]]
-                    met.add(key)
-        for key in met:  # one message, however often or in how many parts it comes by
-            crossing[key] = crossing.get(key, 0) + 1
-    shared = [key for key in carried if crossing[key] > 1] or list(carried)
-    busy = np.zeros(len(topology.links))
-    for step, channel in sorted(shared):
-        busy[channel] += carried[step, channel] / topology.bandwidth[channel]
-    link = int(np.argmax(busy))
-    most = max(crossing.get((step, link), 0) for step in range(schedule.steps))
-    total = sum(nbytes for (_, channel), nbytes in sorted(carried.items()) if channel == link)
+    life, links = result.life, len(topology.links)
+    some = ~topology.fatpipe[life.routed.link]
+    move, channel = life.routed.move[some], topology.channel[life.routed.link[some]]
+    nbytes = life.routed.share[some] * life.graph.nbytes[move]
+    places, place = np.unique(schedule.step[life.row[move]].astype(np.int64) * links + channel, return_inverse=True)
+    carried = np.bincount(place, weights=nbytes, minlength=len(places))
+    # One message counts once, however often or in how many parts it comes by.
+    met = np.unique(np.stack([place, move], axis=1), axis=0)[:, 0]
+    crossing = np.bincount(met, minlength=len(places))
+    channel = places % links
+    shared = crossing > 1 if (crossing > 1).any() else crossing > 0
+    seconds = carried[shared] / topology.bandwidth[channel[shared]]
+    link = int(np.argmax(np.bincount(channel[shared], weights=seconds, minlength=links)))
+    most = int(crossing[channel == link].max(initial=0))
+    total = float(carried[channel == link].sum())
     ends = topology.links[link]
     return (
         f"The {'most shared' if most > 1 else 'busiest'} link, from {node_name(ends.tail)} to {node_name(ends.head)}, "

@@ -21,7 +21,7 @@ from collsim.schedule import Op, Schedule, need_schedule
 
 Array = NDArray[Any]
 Combine = Callable[[Array, Array], Array]
-Check = Callable[["_Moves", Array, Array], None]
+Check = Callable[["Moves", Array, Array], None]
 
 # Rows are moved in blocks of about this size, so that a step that sends a large vector to many ranks
 # needs no copy of it for each.
@@ -81,7 +81,7 @@ def verify(schedule: Schedule) -> None:
         merged[:, words:] |= here[:, :words] & arriving[:, :words]
         return merged
 
-    def check(moves: _Moves, payload: Array, here: Array) -> None:
+    def check(moves: Moves, payload: Array, here: Array) -> None:
         for empty, rank, does in (
             (~payload.any(axis=1), moves.src, "sends"),
             (~here.any(axis=1) & ~moves.is_copy, moves.dst, "adds to"),
@@ -96,7 +96,8 @@ def verify(schedule: Schedule) -> None:
                     step=moves.step,
                 )
 
-    replay(schedule, state, union, check)
+    for _ in replay_steps(schedule, state, union, check, refuse_races=True):
+        pass
 
     for rank in range(ranks):
         promised = collective.after(ranks, chunks, rank)
@@ -192,21 +193,7 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
     if not isinstance(op, str) or op not in REDUCTIONS:
         raise unknown("operation", op, REDUCTIONS)
     ranks, chunks, collective = schedule.ranks, schedule.chunks, schedule.collective
-    sizes = collective.cut(ranks, chunks, vectors.shape[1])
-    # Every chunk gets a row as wide as the longest; what a shorter one does not fill is never read back.
-    state = np.zeros((ranks, chunks, int(sizes.max(initial=0))), dtype=vectors.dtype)
-    # Most collectives have one order of chunks for all ranks: then all are copied at once.
-    if collective.inputs is whole_row:
-        for columns, first, last in _runs(sizes):
-            state[:, first:last, : sizes[first]] = vectors[:, columns].reshape(ranks, last - first, -1)
-    for rank in range(ranks):
-        inputs = collective.inputs(ranks, chunks, rank)
-        if collective.inputs is not whole_row:
-            for columns, first, last in _runs(sizes[inputs]):
-                part = inputs[first:last]
-                state[rank, part, : sizes[part[0]]] = vectors[rank, columns].reshape(len(part), -1)
-        # Only what was written: places that stay untouched then never take memory (all_to_all has K^2 chunks).
-        state[rank, inputs[~collective.before(ranks, chunks, rank)[inputs]]] = 0
+    state, sizes = loaded(schedule, vectors)
     replay(schedule, state, REDUCTIONS[op])
     width = max([vectors.shape[1], *(int(sizes[collective.outputs(ranks, chunks, r)].sum()) for r in range(ranks))])
     result: Array = np.zeros((ranks, width), dtype=vectors.dtype)
@@ -229,6 +216,49 @@ def execute(schedule: Schedule, x: ArrayLike, op: str = "sum") -> Array:
             # Reshaped on this side, where it is a view: no copy of all vectors is made.
             result[:, columns].reshape(ranks, last - first, -1)[:] = state[:, first:last, : sizes[first]]
     return result
+
+
+def loaded(schedule: Schedule, vectors: Array) -> tuple[Array, Array]:
+    """Return what every rank holds before the first step, and how many elements each chunk has.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        What says how vectors are cut.
+    vectors : ndarray, shape (ranks, elements)
+        One vector a rank, as `as_vectors` returns them.
+
+    Returns
+    -------
+    state : ndarray, shape (ranks, chunks, width)
+        What `replay` takes; `width` is the size of the largest chunk.
+    sizes : ndarray of int64, shape (chunks,)
+        Elements of each chunk: what a shorter one does not fill means nothing.
+
+    Examples
+    --------
+    >>> import collsim as cs
+    >>> state, sizes = loaded(cs.make_schedule("all_reduce", "ring", ranks=2), np.array([[1, 2, 3], [4, 5, 6]]))
+    >>> state[0].tolist(), sizes.tolist()
+    ([[1, 2], [3, 0]], [2, 1])
+    """
+    ranks, chunks, collective = schedule.ranks, schedule.chunks, schedule.collective
+    sizes = collective.cut(ranks, chunks, vectors.shape[1])
+    # Every chunk gets a row as wide as the longest; what a shorter one does not fill is never read back.
+    state = np.zeros((ranks, chunks, int(sizes.max(initial=0))), dtype=vectors.dtype)
+    # Most collectives have one order of chunks for all ranks: then all are copied at once.
+    if collective.inputs is whole_row:
+        for columns, first, last in _runs(sizes):
+            state[:, first:last, : sizes[first]] = vectors[:, columns].reshape(ranks, last - first, -1)
+    for rank in range(ranks):
+        inputs = collective.inputs(ranks, chunks, rank)
+        if collective.inputs is not whole_row:
+            for columns, first, last in _runs(sizes[inputs]):
+                part = inputs[first:last]
+                state[rank, part, : sizes[part[0]]] = vectors[rank, columns].reshape(len(part), -1)
+        # Only what was written: places that stay untouched then never take memory (all_to_all has K^2 chunks).
+        state[rank, inputs[~collective.before(ranks, chunks, rank)[inputs]]] = 0
+    return state, sizes
 
 
 def _runs(lengths: Array) -> Iterator[tuple[slice, int, int]]:
@@ -284,20 +314,21 @@ def _divide(total: Array, terms: int) -> Array:
 
 
 @dataclass(frozen=True)
-class _Moves:
+class Moves:
     """Single chunks that move in one step: one entry a chunk, in the order of rows."""
 
     step: int
+    row: Array
     src: Array
     dst: Array
     chunk: Array
     is_copy: Array
 
-    def __getitem__(self, some: Array) -> _Moves:
-        return _Moves(self.step, self.src[some], self.dst[some], self.chunk[some], self.is_copy[some])
+    def __getitem__(self, some: Array) -> Moves:
+        return Moves(self.step, self.row[some], self.src[some], self.dst[some], self.chunk[some], self.is_copy[some])
 
 
-def replay(schedule: Schedule, state: Array, combine: Combine, check: Check | None = None) -> None:
+def replay(schedule: Schedule, state: Array, combine: Combine) -> None:
     """Apply every move of a schedule to a state, in place: the interpreter under `verify` and `execute`.
 
     Within a step every move reads the state before the step, and the moves that write one place do so
@@ -311,8 +342,10 @@ def replay(schedule: Schedule, state: Array, combine: Combine, check: Check | No
         What each rank holds of each chunk; changed.
     combine : callable
         ``combine(here, arriving)``, both of shape (places, width), returns what a REDUCE leaves there.
-    check : callable, optional
-        Called as ``check(moves, arriving, here)`` before moves are applied.
+
+    See Also
+    --------
+    replay_steps : the same, with a look at the state after every step.
 
     Examples
     --------
@@ -324,6 +357,43 @@ def replay(schedule: Schedule, state: Array, combine: Combine, check: Check | No
     >>> terms[:, :, 0].tolist()
     [[3, 3, 3], [3, 3, 3], [3, 3, 3]]
     """
+    for _ in replay_steps(schedule, state, combine):
+        pass
+
+
+def replay_steps(
+    schedule: Schedule,
+    state: Array,
+    combine: Combine,
+    check: Check | None = None,
+    *,
+    refuse_races: bool = False,
+) -> Iterator[int]:
+    """Apply the moves of a schedule to a state, in place, and yield each step's number when it is done.
+
+    Parameters
+    ----------
+    schedule, state, combine
+        As for `replay`.
+    check : callable, optional
+        Called as ``check(moves, arriving, here)`` before moves are applied: once a step, or more often where
+        several write one place. Its `moves` are single chunks, one entry each.
+    refuse_races : bool
+        Whether to raise a `VerificationError` where two moves of a step write one place and one is a COPY.
+
+    Yields
+    ------
+    int
+        The step just done, from 0 on, also where nothing moves in it.
+
+    Examples
+    --------
+    >>> import collsim as cs
+    >>> terms = np.ones((3, 3, 1), dtype=int)
+    >>> ring = cs.make_schedule("all_reduce", "ring", ranks=3)
+    >>> [int(terms.max()) for step in replay_steps(ring, terms, np.add)]
+    [2, 3, 3, 3]
+    """
     moving = np.flatnonzero(schedule.transfers)
     starts = np.searchsorted(schedule.step[moving], np.arange(schedule.steps + 1))
     places = schedule.ranks * schedule.chunks
@@ -331,7 +401,8 @@ def replay(schedule: Schedule, state: Array, combine: Combine, check: Check | No
     for step in range(schedule.steps):
         rows = moving[starts[step] : starts[step + 1]]
         if len(rows):
-            _replay_step(schedule, rows, state, combine, check, *scratch)
+            _replay_step(schedule, rows, state, combine, check, refuse_races, *scratch)
+        yield step
 
 
 def _replay_step(
@@ -340,6 +411,7 @@ def _replay_step(
     state: Array,
     combine: Combine,
     check: Check | None,
+    refuse_races: bool,
     written: Array,
     last_writer: Array,
 ) -> None:
@@ -349,8 +421,9 @@ def _replay_step(
     if count.max() > 1:
         row = np.repeat(rows, count)
         chunk = schedule.chunk[row] + np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    moves = _Moves(
+    moves = Moves(
         int(schedule.step[rows[0]]),
+        row,
         schedule.src[row].astype(np.int64),
         schedule.dst[row].astype(np.int64),
         chunk.astype(np.int64),
@@ -360,7 +433,7 @@ def _replay_step(
     everything = np.arange(len(row))
     last_writer[place] = everything
     contested = bool((last_writer[place] != everything).any())
-    if contested and check is not None:
+    if contested and refuse_races:
         _refuse_races(schedule, row, place, moves.is_copy)
 
     # A snapshot of what is sent is needed only where a place is both read and written in this step.

@@ -12,15 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collsim.bounds import Bound
-from collsim.engines.timeline import Timeline
+from collsim.engines.timeline import TIMES, Timeline
 from collsim.errors import InputError
+from collsim.graph import MoveGraph, lower
 from collsim.models import Model
+from collsim.notebook import facts_table
 from collsim.schedule import Floats, Schedule
 from collsim.symmetric import SymmetricSchedule
-from collsim.units import format_bandwidth, format_time
+from collsim.units import format_bandwidth, format_size, format_time
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from collsim.explanation import Explanation
+    from collsim.occupancy import Life
 
 # A bound and the time of a run that meets it are sums of the same numbers in other orders.
 _ROUNDING = 1e-12
@@ -56,6 +61,10 @@ class Result:
         When each rank started, in seconds; None if all did at 0.
     header_bytes : int
         Bytes that every message had on the wire besides its payload.
+    gamma : float
+        Seconds a byte that a reduction cost its receiver.
+    itemsize : int, optional
+        Bytes of one element, if messages were whole elements.
     """
 
     schedule: Schedule
@@ -72,6 +81,8 @@ class Result:
     parameters: Model
     offsets: Floats | None = None
     header_bytes: int = 0
+    gamma: float = 0.0
+    itemsize: int | None = None
 
     def __repr__(self) -> str:
         return (
@@ -96,6 +107,25 @@ class Result:
         if self.moves is None:
             raise InputError("the times of single moves were not kept: simulate with timeline=True (the default)")
         return self.moves
+
+    @cached_property
+    def graph(self) -> MoveGraph:
+        """What the engine ran: messages and local work, and what each of them waited for."""
+        return lower(
+            self.schedule,
+            self.payload,
+            ordering=self.ordering,
+            gamma=self.gamma,
+            offsets=self.offsets,
+            header_bytes=self.header_bytes,
+        )
+
+    @cached_property
+    def life(self) -> Life:
+        """What happened to every move between the times of the timeline, worked out when first asked for."""
+        from collsim.occupancy import Life
+
+        return Life.of(self)
 
     @property
     def _starts(self) -> Floats:
@@ -167,6 +197,24 @@ class Result:
         between = self._between_groups
         return None if between is None else float(self._wire_bytes[between].sum())
 
+    def explain(self) -> Explanation:
+        """Say why it took that long: its critical path, what its time consists of, and what would help.
+
+        See Also
+        --------
+        collsim.explain : the same, as a function.
+
+        Examples
+        --------
+        >>> import collsim as cs
+        >>> result = cs.simulate(cs.make_schedule("all_reduce", "ring", 4), alpha="1us", beta="1ns", nbytes="4kB")
+        >>> {part: round(seconds * 1e6, 9) for part, seconds in result.explain().parts.items() if seconds}
+        {'latency': 6.0, 'serialisation': 6.0}
+        """
+        from collsim.explanation import explain
+
+        return explain(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures of the run under the names of ``collsim run --json``."""
         return {
@@ -195,6 +243,54 @@ class Result:
             "wall_s": self.wall_seconds,
         }
 
+    def facts(self) -> dict[str, str | tuple[str, str]]:
+        """Return the figures for people: name, value and remark of each line of ``collsim run``."""
+        bound = self.bound
+        return {
+            "time": format_time(self.time),
+            "algbw": (format_bandwidth(self.algbw), "size / time"),
+            "busbw": (format_bandwidth(self.busbw), "algbw x the collective's factor: comparable with a link"),
+            "lower bound": (
+                format_time(bound.seconds),
+                bound.reason if bound.kind == "none" else f"{bound.kind}: {bound.reason}",
+            ),
+            "efficiency": (f"{100 * self.efficiency:.4g} %", "lower bound / time"),
+            "steps": str(self.schedule.steps),
+            "messages": str(self.schedule.messages),
+            **self._places_in_words(),
+            "on the wire": (format_size(self.wire_bytes), "all messages together"),
+            "sent at most": (format_size(float(self.sent_bytes.max(initial=0.0))), "by one rank"),
+            "simulated in": (format_time(self.wall_seconds), f"engine {self.engine}"),
+        }
+
+    def _places_in_words(self) -> dict[str, str | tuple[str, str]]:
+        """Return the lines about who sits where, if the network has places that differ."""
+        topology = self.parameters.topology
+        if topology is None:
+            return {}
+        found: dict[str, str | tuple[str, str]] = {}
+        if topology.placement != "linear":
+            found["placement"] = (topology.placement, "which rank sits where")
+        # The groups of a network of equal dimensions are known without its links, of which there may be millions.
+        lattice = topology.lattice
+        groups = len(topology.groups) if lattice is None else topology.ranks // lattice.group
+        if 1 < groups < topology.ranks:
+            crossing = f"{self.messages_between_groups} of {self.schedule.messages} messages"
+            found["between groups"] = (
+                f"{crossing}, {format_size(self.bytes_between_groups or 0)}",
+                f"{groups} groups: nodes, or the ranks of a switch",
+            )
+        return found
+
+    def _repr_html_(self) -> str:
+        schedule = self.schedule
+        where = f"on {self.topology}" if self.topology else "without a topology"
+        title = (
+            f"{schedule.collective.name} by {schedule.algorithm}: {schedule.ranks} ranks, {format_size(self.nbytes)} "
+            f"{where} (model {self.model}, ordering {self.ordering})"
+        )
+        return facts_table(title, self.facts())
+
     def to_frame(self) -> pd.DataFrame:
         """Return the schedule's table with ``nbytes`` and the times of every move joined on.
 
@@ -206,12 +302,13 @@ class Result:
         Returns
         -------
         pandas.DataFrame
-            One row a move; times ``ready, start, sent, arrive, finish`` in seconds, as in `Timeline`.
+            One row a move; times ``ready, start, sent, arrive, finish`` in seconds, as in `Timeline`. What each
+            column is stands in `collsim.glossary` (``collsim list columns``).
         """
         timeline = self.timeline
         frame = self.schedule.to_frame()
         frame["nbytes"] = self.payload
-        for name in ("ready", "start", "sent", "arrive", "finish"):
+        for name in TIMES:
             frame[f"{name}_s"] = getattr(timeline, name)
         return frame
 
@@ -239,6 +336,11 @@ class SymmetricResult(Result):
     def timeline(self) -> Timeline:
         """Raise an `InputError`: what is known is the steps."""
         raise InputError("one rank was simulated for all: there are no times of single moves, only of steps (to_frame)")
+
+    @property
+    def graph(self) -> MoveGraph:
+        """Raise an `InputError`, as `timeline` does."""
+        raise InputError("one rank was simulated for all: there is no graph of single moves, only steps (to_frame)")
 
     @property
     def time(self) -> float:

@@ -169,6 +169,7 @@ def simulate(
         offsets=starts,
         header_bytes=header,
         gamma=cost,
+        itemsize=item,
     )
 
 
@@ -234,6 +235,7 @@ def _all_at_once(
         offsets=offsets,
         header_bytes=header,
         gamma=gamma,
+        itemsize=itemsize,
         step_seconds=steps.seconds,
     )
 

@@ -10,11 +10,14 @@ here from the table of algorithms and from simulations, and is written over. Run
 ``known KIND``                               shapes, routings, placements, models or effects: those there are
 ``output COMMAND``                           a collsim command and what it prints (but how long that took)
 ``plot COMMAND``                             the same for a command with ``--plot FILE``, and the picture
+``picture COMMAND``                          a ``collsim plot ... -o FILE`` command, and the picture
 ``times COMMAND``                            a collsim sweep, as one column an algorithm
 ``curves FILE COMMAND``                      a picture of a collsim sweep: time against size
 ``schedule FILE COLLECTIVE NAME K ...``      a picture of who sends what to whom, and when
 ``costs FILE COLLECTIVE K NAME ...``         a picture of time against size; options as ``NAME:key=value``
 ``machines``                                 every file in topologies/: ranks, figures and where they come from
+``columns``                                  every column and field: its unit and its meaning
+``commands``                                 every collsim command and what its ``--help`` prints
 ===========================================  ===================================================================
 """
 
@@ -33,13 +36,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
+
 import collsim as cs
 from collsim.algorithms.compose import Composed
 from collsim.algorithms.table import TABLE, VECTOR_FORMS, Algorithm
+from collsim.cli import cli
 from collsim.cli import main as collsim_main
 from collsim.cli.options import parse_options
 from collsim.comparison import EFFECTS
 from collsim.formulas import Formula
+from collsim.glossary import GLOSSARY, TABLES
+from collsim.lessons.page import write as write_lessons
 from collsim.models import MODELS
 from collsim.placement import PLACEMENTS
 from collsim.routing import ROUTINGS
@@ -75,7 +83,8 @@ def main() -> None:
     for path in [*DOCS.glob("*.svg"), *FOLDER.glob("*.svg")]:
         if path not in pictures:
             path.unlink()
-    print(f"{len(texts)} pages and {len(pictures)} pictures in {DOCS}")
+    lessons = write_lessons()
+    print(f"{len(texts)} pages and {len(pictures)} pictures in {DOCS}, and {len(lessons)} pictures of lessons")
 
 
 def pages() -> list[Path]:
@@ -96,11 +105,13 @@ def figures() -> dict[Path, Callable[[Path], None]]:
     """Return what writes each picture that a page asks for, by its place, which is beside the page."""
     found: dict[Path, Callable[[Path], None]] = {}
     for page in pages():
-        for kind, *words in _markers(*_DRAWN, "plot", path=page):
-            name = _target(words) if kind == "plot" else words[0]
+        for kind, *words in _markers(*_DRAWN, *_BY_COMMAND, path=page):
+            name = _target(words) if kind in _BY_COMMAND else words[0]
             if page.parent / name in found:
                 raise SystemExit(f"two pictures are called {name}")
-            write = partial(_run_to, words) if kind == "plot" else partial(_save, partial(_DRAWN[kind], *words[1:]))
+            write = (
+                partial(_run_to, words) if kind in _BY_COMMAND else partial(_save, partial(_DRAWN[kind], *words[1:]))
+            )
             found[page.parent / name] = write
     return found
 
@@ -116,7 +127,7 @@ def _run_to(words: list[str], path: Path) -> None:
 
 
 def _target(words: list[str]) -> str:
-    return words[words.index("--plot") + 1]
+    return words[words.index("-o" if words[1] == "plot" else "--plot") + 1]
 
 
 def page_of() -> dict[tuple[str, str], list[str]]:
@@ -153,62 +164,13 @@ def draw_costs(collective: str, ranks: str, *names: str) -> Any:
 
 def draw_curves(*command: str) -> Any:
     """Return the picture of a sweep over sizes, one line an algorithm: time above, bound over time below."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from collsim.plots import plot_against_size
 
-    from collsim.plots import (
-        _COLOURS,
-        _DARKER,
-        _DOTS_PER_INCH,
-        _FONT_SIZE,
-        _MARKERS,
-        _draw_cost_axes,
-        _draw_grid,
-        _label_beside,
-    )
+    return plot_against_size(json.loads(run(shlex.join([*command, "--json"]))), share=True)
 
-    records = json.loads(run(shlex.join([*command, "--json"])))
-    bounds = {record["size_bytes"]: record["lower_bound_s"] for record in records}
-    first, sizes, last = records[0], sorted(bounds), max(bounds)
-    figure = Figure(figsize=(9, 7.5), dpi=_DOTS_PER_INCH)
-    above, below = figure.add_axes((0.085, 0.5, 0.635, 0.45)), figure.add_axes((0.085, 0.08, 0.635, 0.33))
-    above.plot(sizes, [bounds[size] for size in sizes], color="black", linewidth=1.1, linestyle=(0, (4, 4)), zorder=3)
-    labels = [[(bounds[last], f"lower bound, {format_time(bounds[last])}", "black")], []]
-    for turn, name in enumerate(dict.fromkeys(record["algorithm"] for record in records)):
-        times = {record["size_bytes"]: record["time_s"] for record in records if record["algorithm"] == name}
-        shares = {size: bounds[size] / seconds for size, seconds in times.items()}
-        texts = (format_time(times[last]), f"{100 * shares[last]:.3g} %")
-        for axes, values, found, text in zip((above, below), (times, shares), labels, texts, strict=True):
-            axes.plot(
-                sizes,
-                [values[size] for size in sizes],
-                color=_COLOURS[turn],
-                marker=_MARKERS[turn],
-                linewidth=1.8,
-                markersize=6.5,
-                markeredgecolor="white",
-                markeredgewidth=0.7,
-                zorder=4,
-                clip_on=False,
-            )
-            found.append((values[last], f"{name}, {text}", _DARKER[turn]))
-    above.set_yscale("log")
-    above.set_ylim(top=above.get_ylim()[1] * 4)  # room for labels
-    _draw_cost_axes(above, sizes, f"time of one {first['collective']}")
-    _draw_cost_axes(below, sizes, "lower bound / time")
-    below.set_yscale("linear")
-    below.set_ylim(0, 1.05)
-    below.yaxis.set_major_formatter(PercentFormatter(1))
-    _draw_grid(below)
-    above.set_xlabel("")
-    network = command[command.index("-t") + 1]
-    above.set_title(
-        f"{first['collective']} on {network}, {first['ranks']} ranks", loc="left", fontsize=_FONT_SIZE + 1.5
-    )
-    for axes, found in zip((above, below), labels, strict=True):
-        _label_beside(axes, found)
-    return figure
 
+# Kinds of markers whose picture a command of ours draws.
+_BY_COMMAND = ("plot", "picture")
 
 _DRAWN: dict[str, Callable[..., Any]] = {"schedule": draw_schedule, "costs": draw_costs, "curves": draw_curves}
 
@@ -230,6 +192,10 @@ def _made(marker: str) -> str:
         return table(_rows(words))
     if kind == "machines":
         return machines()
+    if kind == "columns":
+        return columns()
+    if kind == "commands":
+        return commands()
     if kind == "known":
         return known(*words)
     if kind == "output":
@@ -239,6 +205,8 @@ def _made(marker: str) -> str:
         at = words.index("--plot")
         printed = _lasting(run(shlex.join([*words[:at], *words[at + 2 :]])))
         return f"```console\n$ {command}\n{printed}```\n\n![Drawn by {shlex.join(words[:at])}]({_target(words)})"
+    if kind == "picture":
+        return f"```console\n$ {command}\n```\n\n![Drawn by {shlex.join(words[:4])}]({_target(words)})"
     if kind == "times":
         return f"```console\n$ {command}\n```\n\n{times(command)}"
     if kind == "schedule":
@@ -347,6 +315,29 @@ def _stated(figure: dict[str, Any]) -> str:
     """Return a figure of a file and its basis."""
     value = figure["value"]
     return f"{', '.join(value) if isinstance(value, list) else value} {figure['basis']}"
+
+
+def columns() -> str:
+    """Return the glossary, a table for each of its tables."""
+    parts = []
+    for name, found in GLOSSARY.items():
+        lines = [["column", "unit", "meaning"]]
+        lines += [[f"`{column}`", row.unit or "-", row.meaning] for column, row in found.items()]
+        parts.append(f"## {name}\n\nOf {TABLES[name]}.\n\n{_table(lines)}")
+    return "\n\n".join(parts)
+
+
+def commands(group: click.Group = cli, name: str = "collsim") -> str:
+    """Return what every command of a group, and of the groups in it, prints when it is asked for help."""
+    context, parts = click.Context(group, info_name=name), []
+    for word in group.list_commands(context):
+        command = group.get_command(context, word)
+        assert command is not None
+        if isinstance(command, click.Group):
+            parts.append(commands(command, f"{name} {word}"))
+        else:
+            parts.append(f"## {name} {word}\n\n```text\n{run(f'{name} {word} --help')}```")
+    return "\n\n".join(parts)
 
 
 def times(command: str) -> str:

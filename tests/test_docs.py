@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import collsim
 from collsim.algorithms.table import TABLE, Algorithm
-from collsim.cli import main
+from collsim.cli import COMMANDS, main
 from collsim.formulas import Formula
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -64,6 +65,17 @@ def test_generated_parts_are_what_the_generator_makes_now(page):
         pytest.fail(f"{page.name} is out of date: run `{generate.COMMAND}`", pytrace=False)
 
 
+def test_every_public_name_stands_once_in_the_reference():
+    listed = re.findall(r"^   (\w+)$", read(DOCS / "reference.md"), re.M)
+    assert sorted(listed) == sorted(collsim.__all__)
+
+
+def test_every_command_stands_in_the_reference():
+    text = read(DOCS / "commands.md")
+    for name in COMMANDS:
+        assert re.search(rf"^## collsim {name}( |$)", text, re.M), name
+
+
 def test_every_algorithm_stands_on_exactly_one_page():
     for (collective, name), found in generate.page_of().items():
         if len(found) != 1:
@@ -105,7 +117,7 @@ def test_a_marker_that_makes_no_sense_is_refused(marker, message):
 
 
 def test_the_pictures_are_those_that_the_pages_show():
-    shown = {page.parent / name for page in PAGES for name in re.findall(r"!\[[^]]+\]\(([^)]+)\)", read(page))}
+    shown = {page.parent / name for page in PAGES for name in re.findall(r"!\[[^]]+\]\(([^)]+\.svg)\)", read(page))}
     there = {*DOCS.glob("*.svg"), *(DOCS / "algorithms").glob("*.svg")}
     if not (shown == set(generate.figures()) == there):
         pytest.fail(f"pictures are missing or left over: run `{generate.COMMAND}`", pytrace=False)

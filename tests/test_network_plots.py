@@ -20,8 +20,7 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch
 
-from collsim.network_plots import plot_topology
-from collsim.plots import save_figure
+from collsim.plots import plot_topology, save_figure
 
 FIGURES = {"bandwidth": "10GB/s", "latency": "1us"}
 SPECS = [

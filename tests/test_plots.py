@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from random_runs import random_model, random_schedule, random_topology
 
 import collsim as cs
+from collsim.activities import COMPUTING, REDUCING, activities, idle
 from collsim.book.exercise_1_1_3 import ScalingFigures, answer
 from collsim.catalog import ALGORITHMS, Algorithm
-from collsim.plots import check_target, plot_costs, plot_scaling, plot_schedule, save_figure, spread
+from collsim.cli import main
+from collsim.occupancy import levels, link_use
+from collsim.plots import (
+    PLOTS,
+    Costs,
+    check_target,
+    plot_against_ranks,
+    plot_against_size,
+    plot_costs,
+    plot_crossover,
+    plot_gantt,
+    plot_links,
+    plot_scaling,
+    plot_schedule,
+    plot_steps,
+    save_figure,
+)
+from collsim.plots.costs import equal_costs
+from collsim.plots.crossover import crossover, edges
+from collsim.plots.gantt import LOOKS
+from collsim.plots.network import Heat
+from collsim.plots.steps import PARTS, step_parts
+from collsim.plots.style import spread
 
 Text = pytest.importorskip("matplotlib.text").Text
 Annotation = pytest.importorskip("matplotlib.text").Annotation
+to_hex = pytest.importorskip("matplotlib.colors").to_hex
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -152,6 +179,20 @@ def test_an_arrow_goes_from_start_and_sender_to_finish_and_receiver() -> None:
     begins = zip((1e6 * result.timeline.start).tolist(), result.schedule.src.tolist(), strict=True)
     for line, expected in zip(axes.lines, begins, strict=True):
         assert (line.get_xdata()[0], line.get_ydata()[0]) == pytest.approx(expected)
+
+
+def test_an_arrow_ends_when_the_message_has_arrived_and_a_bar_shows_the_reducing_after_it() -> None:
+    result = on_a_star("tree", 4)
+    axes = plot_schedule(result).axes[0]
+    ends = zip((1e6 * result.timeline.arrive).tolist(), result.schedule.dst.tolist(), strict=True)
+    for drawn, expected in zip(arrows(axes), ends, strict=True):
+        assert drawn == pytest.approx(expected)
+    bars = sorted(tuple(bar.get_segments()[0].ravel()) for bar in axes.collections if bar.get_linewidth()[0] > 2)
+    reduced = result.schedule.op == cs.Op.REDUCE
+    expected = 1e6 * np.sort(result.timeline.finish[reduced])
+    assert sorted(end for _, _, end, _ in bars) == pytest.approx(expected.tolist())
+    assert all(end - begin == pytest.approx(20) for begin, _, end, _ in bars)
+    assert [text.get_text() for text in axes.get_legend().get_texts()][-1] == "reducing"
 
 
 def test_reduce_and_copy_differ_in_colour_and_in_dashes() -> None:
@@ -294,8 +335,8 @@ def test_costs_of_options_and_of_what_has_no_closed_form() -> None:
     axes = costs(names=[("chain", {"segments": 2}), ("chain", {"segments": 64}), "torus_bucket"], ranks=16)
     said = texts(axes)
     assert any(text.startswith("chain, segments=64, ") for text in said)
-    dotted = axes.lines[-2]  # from marker to marker
-    assert list(dotted.get_ydata()) == list(drawn_points(axes)[-1].get_ydata())
+    *closed, dotted = drawn_points(axes)  # dotted from marker to marker
+    assert [line.get_linestyle() for line in (*closed, dotted)] == ["None", "None", "--"]
     first, second = drawn_points(axes)[:2]
     assert first.get_ydata()[0] < second.get_ydata()[0]
     assert first.get_ydata()[-1] > second.get_ydata()[-1]
@@ -323,15 +364,6 @@ def test_labels_of_costs_do_not_overlap(names: list[str]) -> None:
 def test_costs_that_make_no_sense(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(cs.InputError, match=message):
         costs(**arguments)
-
-
-@pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_same_diagrams_same_bytes(tmp_path: Path, suffix: str) -> None:
-    for draw in (lambda: plot_schedule(run("all_reduce", "ring", 4)), lambda: costs().figure):
-        once, again = tmp_path / f"once{suffix}", tmp_path / f"again{suffix}"
-        save_figure(draw(), once)
-        save_figure(draw(), again)
-        assert once.read_bytes() == again.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -368,3 +400,353 @@ def test_spread() -> None:
     assert spread([1.0, 1.0, 1.0], 1) == [0.0, 1.0, 2.0]
     places = spread([0.0, 0.1, 0.2, 0.25, 2.0], 0.5)
     assert all(after - before >= 0.5 - 1e-12 for before, after in itertools.pairwise(places))
+
+
+# ---- what a rank does when
+
+
+STAR: dict[str, Any] = {"bandwidth": "10GB/s", "latency": "5us"}
+
+
+def on_a_star(name: str = "ring", ranks: int = 5, **settings: Any) -> cs.Result:
+    schedule = cs.make_schedule("all_reduce", name, ranks)
+    return cs.simulate(schedule, cs.star(ranks, **STAR), "400kB", **{"gamma": "0.05ns/B", **settings})
+
+
+def rectangles(axes: Any) -> dict[str, list[tuple[float, float, float, float]]]:
+    """Return (left, right, top, bottom) of all bars by what they are."""
+    found: dict[str, list[tuple[float, float, float, float]]] = {}
+    for collection in axes.collections:
+        for path in collection.get_paths():
+            (left, top), (right, bottom) = path.vertices.min(axis=0), path.vertices.max(axis=0)
+            found.setdefault(collection.get_label(), []).append((left, right, top, bottom))
+    return found
+
+
+@pytest.mark.parametrize("model", ["maxmin", "loggp"])
+def test_a_gantt_chart_has_a_bar_in_its_ranks_lane_for_all_that_a_rank_does(model: str) -> None:
+    result = on_a_star("halving_doubling", model=model, parameters={"o": "9us"} if model == "loggp" else None)
+    axes = plot_gantt(result).axes[0]
+    drawn, done = rectangles(axes), activities(result)
+    for what, look in LOOKS.items():
+        some = done[done.what == what]
+        expected = sorted(zip(1e6 * some.start, 1e6 * some.finish, some.rank, strict=True))
+        bars = sorted((left, right, round((top + bottom) / 2)) for left, right, top, bottom in drawn.get(look.name, []))
+        assert np.array(bars) == pytest.approx(np.array(expected))
+    gaps = [gap for rank in idle(result, done) for gap in rank]
+    waiting = sorted(bar[:2] for bar in drawn["waiting"])
+    assert np.array(waiting) == pytest.approx(1e6 * np.array(sorted(gaps)))
+    shown = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert shown == ["sending", "receiving", "reducing", *["overhead"] * (model == "loggp"), "waiting"]
+
+
+def test_bars_of_a_gantt_chart_never_cover_each_other() -> None:
+    drawn = rectangles(plot_gantt(on_a_star("naive", 6)).axes[0])
+    bars = [bar for name, of_kind in drawn.items() if name != "waiting" for bar in of_kind]
+    for one, other in itertools.combinations(bars, 2):
+        wide, high = (min(one[i + 1], other[i + 1]) - max(one[i], other[i]) for i in (0, 2))
+        assert wide < 1e-6 or high < 1e-9
+
+
+def test_what_is_drawn_is_told_apart_without_colours_too() -> None:
+    for looks in (LOOKS.values(), PARTS):
+        assert len({(look.hatch, luminance(look.colour) > 0.4) for look in looks}) == len(looks)
+
+
+def luminance(colour: str) -> float:
+    red, green, blue = pytest.importorskip("matplotlib.colors").to_rgb(colour)
+    return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+
+
+# ---- steps
+
+
+def test_the_bars_of_the_steps_add_up_to_what_the_ranks_did() -> None:
+    result = on_a_star("ring", 6, offsets=[0, 0, 3e-5, 0, 0, 0])
+    parts = step_parts(result)
+    assert parts.sum(axis=(1, 2)) == pytest.approx(result.rank_times - np.array([0, 0, 3e-5, 0, 0, 0]))
+    axes = plot_steps(result).axes[0]
+    for look, bars in zip((PARTS[0], PARTS[2], PARTS[3]), axes.containers, strict=True):  # never both at once
+        heights = [bar.get_height() for bar in bars]
+        assert heights == pytest.approx(1e6 * parts[:, :, PARTS.index(look)].mean(axis=0))
+    assert axes.get_ylabel() == "mean time of a rank (us)"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_rank_spends_its_time_with_is_what_keeps_it_busy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    topology = random_topology(rng)
+    model = random_model(rng, topology)
+    schedule = random_schedule(rng, topology.ranks)
+    result = cs.simulate(schedule, nbytes=40, model=model, gamma=0.37, ordering=str(rng.choice(["step", "dataflow"])))
+    parts, done = step_parts(result).sum(axis=1), activities(result)
+    works = np.isin(done.what, (REDUCING, COMPUTING))
+    for columns, some in (((0, 1), ~works), ((1, 2), works), ((0, 1, 2), works | True)):
+        busy = levels(done.rank[some], done.start[some], done.finish[some], schedule.ranks).busy
+        assert parts[:, columns].sum(axis=1) == pytest.approx(busy)
+
+
+# ---- links
+
+
+def test_links_have_the_colour_and_the_number_of_their_utilisation() -> None:
+    result = on_a_star("naive", 4, gamma=0)
+    figure = plot_links(result)
+    use = link_use(result)
+    to_root = next(i for i, link in enumerate(use.topology.links) if link.head == 0)
+    assert use.utilisation[to_root] == pytest.approx(0.5, rel=0.1)
+    said = [text for text in texts(figure.axes[0]) if text.endswith("%")]
+    assert sorted(said) == sorted(f"{100 * share:.0f} %" for share in use.utilisation)
+    heat = Heat([0.0, 50.0, 100.0], "", 100.0, {})
+    shades = [luminance(heat.colour(value)) for value in (0, 25, 50, 75, 100)]
+    assert shades == sorted(shades, reverse=True)  # darker is more, also on paper
+    drawn = [to_hex(patch.get_edgecolor()) for patch in figure.axes[0].patches]
+    assert sorted(drawn) == sorted(to_hex(heat.colour(100 * share)) for share in use.utilisation)
+    assert "(%)" in figure.axes[1].get_ylabel()
+
+
+def test_links_that_are_not_used_are_dotted_and_said_to_be() -> None:
+    plan = cs.ScheduleBuilder("broadcast", ranks=3)
+    plan.copy(0, 0, 1)
+    figure = plot_links(cs.simulate(plan.build(), cs.star(3, **STAR), "1MB"))
+    assert "not used" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert [text for text in texts(figure.axes[0]) if text.endswith("%")] == ["91 %", "91 %"]  # 100 us of 110
+
+
+# ---- sweeps
+
+
+def rows_of(**changes: Any) -> list[dict[str, Any]]:
+    given = {"algorithm": ["ring", "tree"], "ranks": 8, "nbytes": ["1kB", "1MB", "1GB"], "alpha": 5e-6, "beta": 1e-10}
+    return cs.sweep(**{**given, **changes})
+
+
+def test_points_of_a_sweep_are_its_rows_and_lines_the_closed_forms() -> None:
+    costs_between = Costs(5e-6, 1e-10)
+    by_size = rows_of()
+    by_ranks = rows_of(ranks=[1, 2, 3, 8, 16], nbytes="1MB")
+    for draw, rows, axis in ((plot_against_size, by_size, "size_bytes"), (plot_against_ranks, by_ranks, "ranks")):
+        axes = draw(rows, costs=costs_between).axes[0]
+        bound, *lines = [line for line in axes.lines if line.get_marker() in ("None", None)]
+        for name, points, line in zip(("ring", "tree"), drawn_points(axes), lines, strict=True):
+            own = [row for row in rows if row["algorithm"] == name and row["ranks"] > 1]
+            assert list(points.get_xdata()) == [row[axis] for row in own]
+            assert list(points.get_ydata()) == [row["time_s"] for row in own]
+            closed = dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+            form = ALGORITHMS["all_reduce", name].time
+            for place, time in closed.items():
+                ranks, nbytes = (8, place) if axis == "size_bytes" else (place, 1e6)
+                assert time == form(ranks, nbytes, *costs_between)
+        drawn = dict(zip(bound.get_xdata(), bound.get_ydata(), strict=True))
+        for row in rows:
+            if row[axis] in drawn:
+                assert drawn[row[axis]] == pytest.approx(row["lower_bound_s"])
+        assert axes.get_ylabel() == "time of one all_reduce"
+
+
+def test_a_closed_form_is_drawn_only_where_all_pairs_of_ranks_cost_the_same() -> None:
+    assert equal_costs({2: cs.star(2, **STAR), 9: cs.star(9, **STAR)}) == pytest.approx((1e-5, 1e-10, 0))
+    assert equal_costs({4: cs.torus((2, 2), **STAR)}) is None
+    assert equal_costs({2: cs.star(2, **STAR), 3: cs.star(3, bandwidth="1GB/s", latency="5us")}) is None
+    assert equal_costs({1: cs.star(1, **STAR)}) is None
+    axes = plot_against_size(rows_of(topology="torus:4x2", alpha=None, beta=None, **STAR), share=True).axes
+    assert len(drawn_points(axes[0])) == len(axes[0].lines) - 1  # the other one is the bound
+    assert axes[1].get_ylabel() == "lower bound / time"
+    assert all((line.get_ydata() <= 1).all() for line in axes[1].lines)
+
+
+GRID: dict[str, Any] = {
+    "algorithm": ["naive", "tree", "ring", "swing"],
+    "ranks": [2, 4, 8, 16],
+    "nbytes": ["1kB", "64kB", "1MB", "1GB"],
+}
+
+
+def test_the_best_of_the_crossover_map_is_the_best_of_the_sweep() -> None:
+    rows = rows_of(**GRID)
+    found = crossover(rows)
+    axes = plot_crossover(rows).axes[0]
+    said = {
+        tuple(np.round(np.log2(text.xy), 6)): text.get_text() for text in axes.texts if text.get_text()[0] in "ABCD"
+    }
+    legend = dict(text.get_text().split("  ") for text in axes.get_legend().get_texts())
+    (mesh,) = axes.collections
+    numbers = mesh.get_array().reshape(len(found.ranks), len(found.sizes))
+    colours: dict[str, set[str]] = {}
+    assert len(said) == 16
+    for i, j in itertools.product(range(4), range(4)):
+        ranks, size = found.ranks[i], found.sizes[j]
+        times = {row["algorithm"]: row["time_s"] for row in rows if (row["ranks"], row["size_bytes"]) == (ranks, size)}
+        least = min(times.values())
+        best = [name for name in GRID["algorithm"] if times[name] == pytest.approx(least, rel=1e-9)]
+        assert found.best(ranks, size) == best
+        wide, high = edges(found.sizes), edges(found.ranks)
+        where = np.round(np.log2([math.sqrt(wide[j] * wide[j + 1]), math.sqrt(high[i] * high[i + 1])]), 6)
+        text = said[tuple(where)]
+        assert [legend[letter] for letter in text.split("=")] == best
+        colours.setdefault(text[0], set()).add(str(mesh.to_rgba(numbers[i, j])))
+        second = sorted(times.values())[1]
+        assert found.margin(ranks, size) == pytest.approx(second / least)
+    assert len(colours) > 1
+    assert len(set.union(*colours.values())) == len(colours)
+
+
+def test_lines_of_the_crossover_map_are_where_the_best_changes() -> None:
+    rows = rows_of(algorithm=["tree", "ring"], ranks=[4, 8], nbytes=["1kB", "10kB", "10MB", "100MB"])
+    found = crossover(rows)
+    axes = plot_crossover(rows).axes[0]
+    across = sum(found.best(k, a) != found.best(k, b) for k in found.ranks for a, b in itertools.pairwise(found.sizes))
+    up = sum(found.best(4, n) != found.best(8, n) for n in found.sizes)
+    assert (across, len(axes.lines)) == (2, across + up)
+    assert "nowhere" not in " ".join(texts(axes))
+    assert any(
+        "nowhere best: naive" in text
+        for text in texts(plot_crossover(rows_of(**GRID | {"nbytes": [10**6, 10**9]})).axes[0])
+    )
+
+
+def test_a_crossover_map_may_have_holes_and_ties() -> None:
+    rows = [row for row in rows_of(algorithm=["ring"], ranks=[2, 4]) if (row["ranks"], row["size_bytes"]) != (2, 1000)]
+    rows += [{**row, "algorithm": "copy"} for row in rows]
+    found = crossover(rows)
+    assert found.best(2, 1000) == []
+    assert found.best(4, 1000) == ["ring", "copy"]
+    assert found.margin(4, 1000) == 1
+    said = [text for text in texts(plot_crossover(rows).axes[0]) if not text.startswith("nowhere")]
+    assert said == ["A=B"] * 5
+
+
+@pytest.mark.parametrize(
+    ("draw", "rows", "message"),
+    [
+        (plot_against_size, {"nbytes": "1MB"}, "at least two sizes, got"),
+        (plot_against_size, {"nbytes": [0, 8]}, "size of 0"),
+        (plot_against_size, {"ranks": [2, 4]}, "one number of ranks, got 2, 4"),
+        (plot_against_ranks, {"ranks": [1, 2]}, "numbers of ranks above 1, got"),
+        (plot_against_ranks, {"ranks": [2, 4]}, "one size, got"),
+        (plot_against_size, {"collective": ["all_reduce", "broadcast"], "algorithm": "chain"}, "one collective"),
+        (plot_crossover, {}, "two numbers of ranks above 1"),
+        (plot_crossover, {"ranks": []}, "one collective, got no rows"),
+        (plot_crossover, {"collective": ["all_reduce", "broadcast"], "algorithm": "chain"}, "one collective"),
+    ],
+)
+def test_sweeps_that_cannot_be_drawn(draw: Any, rows: dict[str, Any], message: str) -> None:
+    with pytest.raises(cs.InputError, match=message):
+        draw(rows_of(**rows))
+
+
+# ---- every kind
+
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "space-time": ("-a", "ring", "-n", "3", "-s", "1MB", "--alpha", "5us", "--beta", "0.1ns"),
+    "gantt": ("-a", "tree", "-n", "4", "-s", "1MB", "--alpha", "5us", "--beta", "0.1ns"),
+    "steps": (
+        "-a",
+        "ring",
+        "-s",
+        "1MB",
+        "-t",
+        "star:3",
+        "--bandwidth",
+        "1GB/s",
+        "--latency",
+        "5us",
+        "--offset",
+        "1=1ms",
+    ),
+    "links": ("-a", "ring", "-s", "1MB", "-t", "star:3", "--bandwidth", "1GB/s", "--latency", "5us"),
+    "ranks": ("-a", "ring,chain", "-n", "2,4", "-s", "1MB", "-t", "star", "--bandwidth", "1GB/s", "--latency", "5us"),
+    "sizes": ("-a", "tree", "-n", "4", "-s", "1kB,1MB", "--alpha", "5us", "--beta", "0.1ns", "--share"),
+    "crossover": ("-a", "ring,swing", "-n", "2,3,4", "-s", "1kB,1GB", "--alpha", "5us", "--beta", "0.1ns"),
+}
+
+
+@pytest.fixture
+def collsim(capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*words: str) -> tuple[Any, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(list(words))
+        return (stop.value.code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.mark.parametrize("kind", PLOTS)
+def test_every_kind_has_units_and_gives_the_same_bytes_again(
+    kind: str, collsim: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Any] = []
+    draw = PLOTS[kind].draw
+
+    def keep(*arguments: Any, **settings: Any) -> Any:
+        kept.append(draw(*arguments, **settings))
+        return kept[-1]
+
+    monkeypatch.setitem(PLOTS, kind, PLOTS[kind]._replace(draw=keep))
+    for name in ("once", "again"):
+        status, out, err = collsim("plot", kind, "allreduce", *EXAMPLES[kind], "-o", str(tmp_path / f"{name}.svg"))
+        assert (status, err) == (0, "")
+        assert out.endswith(f"{name}.svg: {PLOTS[kind].summary}\n")
+    once = (tmp_path / "once.svg").read_bytes()
+    assert once == (tmp_path / "again.svg").read_bytes()
+    assert ElementTree.fromstring(once).tag.endswith("svg")
+    figure = kept[0]
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axes.axison and axis.get_visible() and axis.get_ticklabels() and axis.get_label_text():
+                ticks = " ".join(tick.get_text() for tick in axis.get_ticklabels())
+                label = axis.get_label_text()
+                counted = re.search(r"\b(rank|ranks K|step)$", label)
+                assert (
+                    counted or re.search(r"\((s|ms|us|ns|%)\)|bound / time", label) or re.search(r"\d .?(s|B)", ticks)
+                )
+    # What lies around a picture is small: no label stands far outside.
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    assert box.width < 1.25 * figure.get_figwidth()
+    assert box.height < 1.25 * figure.get_figheight()
+
+
+def test_one_who_cannot_take_part_is_left_out_and_it_is_said(collsim: Any, tmp_path: Path) -> None:
+    _, out, _ = collsim("plot", "crossover", "all_reduce", *EXAMPLES["crossover"], "-o", str(tmp_path / "x.png"))
+    assert out.startswith("swing is left out at K = 3: it is made for a number of ranks that is even\n")
+    assert (tmp_path / "x.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("gant",), "unknown kind of picture 'gant'; did you mean 'gantt'?"),
+        (("gantt", "-a", "ring,tree"), "one value of -a, got ring,tree"),
+        (("gantt", "-n", "2,4"), "one value of -n, got 2,4"),
+        (("gantt", "-s", ""), "the size is missing"),
+        (("gantt", "-n", ""), "the number of ranks is missing"),
+        (("gantt", "-o", "root=3"), "is --option root=3"),
+        (("gantt", "-o", "x.pdf"), "must be an .svg or a .png file"),
+        (("gantt", "-n", "1"), "nothing to draw"),
+        (("gantt", "-n", "60"), "too many to draw"),
+        (("gantt", "-t", "star:4"), "give either those or -t"),
+        (("gantt", "--share"), "--share is for ranks and sizes, not gantt"),
+        (("gantt", "--bandwidth", "1GB/s"), "needs a topology"),
+        (("gantt", "-a", ""), "-a names nothing"),
+        (("links",), "needs a topology"),
+        (("steps", "-n", "300"), "598 steps are too many"),
+        (("sizes", "-n", "3", "-a", "swing", "-s", ""), "needs an even number of ranks, got 3"),
+        (("ranks", "--offset", "1=3us"), "--offset is for pictures of one run"),
+        (("ranks", "-s", ""), "the size is missing"),
+        (("crossover", "-a", "ring,rng"), "did you mean 'ring'?"),
+        (("crossover", "-n", "x,2"), "ranks must be a whole number"),
+    ],
+)
+def test_a_picture_that_makes_no_sense_is_one_line(
+    words: tuple[str, ...], message: str, collsim: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kind, *changes = words
+    given = {"-a": "ring", "-n": "4", "-s": "1MB", "--alpha": "5us", "--beta": "0.1ns", "-o": "x.svg"}
+    flags = [word for pair in given.items() for word in pair if pair[0] not in changes]
+    status, out, err = collsim("plot", kind, "all_reduce", *flags, *changes)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not list(tmp_path.iterdir())

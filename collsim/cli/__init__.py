@@ -19,8 +19,11 @@ import collsim
 from collsim.errors import CollsimError, SimulationError, VerificationError, unknown
 
 COMMANDS = {
+    "show": "show an algorithm step by step: who sends what, and what every rank then holds",
     "run": "simulate one collective and report its time, bandwidth and bounds",
     "sweep": "simulate every combination of algorithms, ranks and sizes",
+    "explain": "say why a collective takes as long as it does, and what would help",
+    "plot": "draw a picture of a run, or of many: who sends when, which link is busy, which algorithm wins where",
     "compare": "run one schedule under several network models and say why they disagree",
     "topo": "show what a network is like and draw it, or check a file of one",
     "bound": "the best that any algorithm can do on a network, and the cut that limits it",
@@ -30,6 +33,7 @@ COMMANDS = {
     "list": "list what has a name: algorithms, topologies, routings, collectives, models, ...",
     "example": "the textbook's examples, run",
     "exercise": "the textbook's exercises, answered with numbers",
+    "lesson": "learn it from the beginning, with exercises that are checked",
     "completion": "print the script that makes your shell complete collsim",
 }
 

@@ -173,8 +173,7 @@ def _record(best: Throughput, network: Topology, ranks: int, factor: float) -> d
 
 
 def _draw(best: Throughput, network: Topology, name: str, path: str) -> None:
-    from collsim.network_plots import plot_topology
-    from collsim.plots import save_figure
+    from collsim.plots import plot_topology, save_figure
 
     inside = best.inside or None
     title = f"{name} on {network.name}: at most {_rate(best.algbw)[0]}; {best.reason}"

@@ -13,6 +13,7 @@ from collsim.catalog import ALGORITHMS
 from collsim.cli.output import print_json, print_table
 from collsim.collectives import COLLECTIVES, summary
 from collsim.engines import ENGINES
+from collsim.glossary import GLOSSARY
 from collsim.graph import ORDERINGS
 from collsim.models import MODELS
 from collsim.placement import PLACEMENTS
@@ -68,6 +69,11 @@ SECTIONS: dict[str, Callable[[], Entries]] = {
     "models": lambda: [{"name": model.name, "summary": model.summary} for model in MODELS.values()],
     "engines": lambda: [{"name": e.name, "summary": e.summary} for e in ENGINES.values()],
     "orderings": lambda: [{"name": name, "summary": summary} for name, summary in ORDERINGS.items()],
+    "columns": lambda: [
+        {"of": table, "name": name, "unit": column.unit, "meaning": column.meaning}
+        for table, columns in GLOSSARY.items()
+        for name, column in columns.items()
+    ],
 }
 
 
@@ -84,6 +90,7 @@ Examples:
   collsim list
   collsim list algorithms --formulas
   collsim list topologies --json
+  collsim list columns
 """,
 )
 @click.argument("section", required=False, type=click.Choice(list(SECTIONS)))

@@ -12,6 +12,8 @@ from collsim.cli import comma_separated
 from collsim.errors import InputError
 from collsim.placement import PLACEMENTS
 from collsim.routing import ROUTINGS
+from collsim.topology import Topology
+from collsim.topology_files import load_topology
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -75,6 +77,29 @@ def topology_arguments(values: dict[str, Any]) -> dict[str, Any]:
     Use it as ``load_topology(topology, ranks, **topology_arguments(shared))``.
     """
     return {name: values.pop(name) for name in _NAMES if name in values}
+
+
+def network_and_ranks(topology: str | None, ranks: str | None, shared: dict[str, Any]) -> tuple[Topology | None, Any]:
+    """Take a network's options out of a command's, and return it, None without one, and the number of ranks.
+
+    Raises
+    ------
+    InputError
+        If there are figures of a network beside alpha and beta, or nothing says how many ranks there are.
+    """
+    network = None
+    count: Any = ranks
+    changes = topology_arguments(shared)
+    if topology is not None:
+        if shared["alpha"] is not None or shared["beta"] is not None:
+            raise InputError("--alpha and --beta describe a network without a topology; give either those or -t")
+        network = load_topology(topology, ranks, **changes)  # type: ignore[arg-type]
+        count = network.ranks if ranks is None else ranks
+    else:
+        refuse_without_topology(changes)
+    if count is None:
+        raise InputError("the number of ranks is missing: give -n, or a topology that has one (-t star:8)")
+    return network, count
 
 
 def refuse_without_topology(arguments: dict[str, Any]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
+from collsim.cli import comma_separated
 from collsim.engines import ENGINES
 from collsim.errors import InputError
 from collsim.graph import ORDERINGS
@@ -84,6 +86,39 @@ def settings(**values: Any) -> dict[str, Any]:
     """Return those of the shared options that go to `simulate`; the parameters of the model as a dict."""
     same = ("model", "engine", "ordering", "alpha", "beta", "gamma", "itemsize", "header_bytes")
     return {"parameters": parse_parameters(values["parameters"]), **{key: values[key] for key in same}}
+
+
+# The most numbers of ranks that a range may stand for.
+_MOST_COUNTS = 100_000
+
+
+def separate_counts(ctx: click.Context, parameter: click.Parameter, value: Any) -> list[int | str]:
+    """Split ``2,4,8..64*2``; for click's callbacks.
+
+    Examples
+    --------
+    >>> separate_counts(None, None, "2,4..7,8..20+5,16..65*2")
+    ['2', 4, 5, 6, 7, 8, 13, 18, 16, 32, 64]
+    """
+    found: list[int | str] = []
+    for part in comma_separated(ctx, parameter, value):
+        match = re.fullmatch(r"(\d+)\.\.(\d+)(?:([+*])(\d+))?", part)
+        if match is None:
+            found.append(part)  # one number; or it is refused, like any other wrong one
+            continue
+        first, last, by = int(match[1]), int(match[2]), int(match[4] or 1)
+        times = match[3] == "*"
+        if last < first or by < 1 + times or first < 1:
+            raise click.BadParameter(
+                f"{part!r} is no range of numbers from 1 on: write 2..8 for 2,3,...,8, 2..8+2 for 2,4,6,8 and "
+                "2..8*2 for 2,4,8"
+            )
+        while first <= last:
+            found.append(first)
+            first = first * by if times else first + by
+            if len(found) > _MOST_COUNTS:
+                raise click.BadParameter(f"{part!r} is more than {_MOST_COUNTS} numbers of ranks")
+    return found
 
 
 def was_given(name: str) -> bool:

@@ -27,9 +27,17 @@ def print_json(document: Any) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", left: Sequence[int] = (0,)
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    left: Sequence[int] = (0,),
+    whole: Sequence[int] = (),
 ) -> None:
-    """Print aligned columns: those numbered in `left` to the left, the others, numbers, to the right."""
+    """Print aligned columns: those numbered in `left` to the left, the others, numbers, to the right.
+
+    Where there is no room, lines are broken in columns to the left that are not among `whole`.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -37,11 +45,15 @@ def print_table(
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=any(columns), show_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(Text(name), justify="left" if number in left else "right", no_wrap=number not in left)
+        table.add_column(
+            Text(name),
+            justify="left" if number in left else "right",
+            no_wrap=number not in left or number in whole,
+        )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    # A pipe or a file has no width: never cut a table there.
-    console = Console() if sys.stdout.isatty() else Console(width=1000)
+    # A pipe or a file has no width: never cut a table there. In a notebook it is text as well.
+    console = Console() if sys.stdout.isatty() else Console(width=1000, force_jupyter=False)
     if title:
         click.echo(f"{title}\n")
     with console.capture() as capture:

@@ -8,18 +8,18 @@ from typing import Any
 import click
 
 from collsim.accuracy import CHECKED_DTYPES, check
-from collsim.bounds import Bound
 from collsim.catalog import make_schedule
-from collsim.cli.networks import refuse_without_topology, topology_arguments, topology_options
+from collsim.cli.networks import network_and_ranks, topology_options
 from collsim.cli.options import algorithm_options, parse_offsets, parse_options, settings, simulation_options, was_given
 from collsim.cli.output import print_facts, print_json, progress_bar
 from collsim.errors import InputError
+from collsim.formats import check_trace, write_trace
 from collsim.results import Result
 from collsim.schedule import Schedule
 from collsim.simulation import choose_schedule, simulate
 from collsim.symmetric import SymmetricSchedule
 from collsim.topology_files import load_topology
-from collsim.units import format_bandwidth, format_size, format_time, parse_count
+from collsim.units import format_size, parse_count
 
 # With --check the numbers are the point; the times need some network.
 _CHECKED_ON = "book"
@@ -35,6 +35,7 @@ Examples:
   collsim run all_reduce -a ring -s 64MiB -t nvidia/dgx-a100
   collsim run all_reduce -a ring -s 64MiB -t torus:4x4 --bandwidth 10GB/s --latency 1us --placement random:7
   collsim run all_reduce -a ring -n 8 -s 4MB --check --dtype float32
+  collsim run all_reduce -a ring -s 64MiB -t nvidia/dgx-a100 --trace ring.json
 """,
 )
 @click.argument("collective")
@@ -60,6 +61,11 @@ Examples:
     help="Of the data that --check moves.",
 )
 @click.option("--seed", default="0", show_default=True, metavar="N", help="Of the data that --check moves.")
+@click.option(
+    "--trace",
+    metavar="FILE",
+    help="Write when every message left and arrived: a .json for Perfetto (or .json.gz), a .csv or a .parquet file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(
     collective: str,
@@ -72,6 +78,7 @@ def command(
     checked: bool,
     dtype: str,
     seed: str,
+    trace: str | None,
     as_json: bool,
     **shared: Any,
 ) -> None:
@@ -79,25 +86,16 @@ def command(
     drawn = parse_count(seed, "seed", minimum=0)
     if not checked and (asked := [f"--{name}" for name in ("dtype", "seed") if was_given(name)]):
         raise InputError(f"{' and '.join(asked)} {'say' if len(asked) > 1 else 'says'} what --check moves: add --check")
-    network = None
-    changes = topology_arguments(shared)
-    count: Any = ranks
-    if topology is not None:
-        if shared["alpha"] is not None or shared["beta"] is not None:
-            raise InputError("--alpha and --beta describe a network without a topology; give either those or -t")
-        network = load_topology(topology, ranks, **changes)  # type: ignore[arg-type]
-        count = network.ranks if ranks is None else ranks
-    else:
-        refuse_without_topology(changes)
-    if count is None:
-        raise InputError("the number of ranks is missing: give -n, or a topology that has one (-t star:8)")
+    if trace is not None:
+        check_trace(trace)
+    network, count = network_and_ranks(topology, ranks, shared)
     run_settings = settings(**shared)
     given = {key for key, value in run_settings.items() if value is not None} | run_settings["parameters"].keys()
     if checked and network is None and given.isdisjoint(_OF_A_NETWORK):
         network = load_topology(_CHECKED_ON, count)
     late = parse_offsets(offsets, parse_count(count, "ranks"))
     given_options = parse_options(options)
-    if checked:  # that needs the rows
+    if checked or (trace is not None and run_settings["engine"] != "symmetric"):  # that needs the rows
         schedule: Schedule | SymmetricSchedule = make_schedule(collective, algorithm, count, **given_options)
     else:
         schedule = choose_schedule(collective, algorithm, count, given_options, {**run_settings, "offsets": late})
@@ -110,6 +108,8 @@ def command(
             progress=progress,
             **run_settings,
         )
+    if trace is not None:
+        write_trace(result, trace)
     record = result.to_dict()
     report = None
     if isinstance(schedule, Schedule) and checked:
@@ -134,42 +134,4 @@ def _print(result: Result) -> None:
         f"{schedule.collective.name} by {schedule.algorithm}: {schedule.ranks} ranks, "
         f"{format_size(result.nbytes)} {where} (model {result.model}, ordering {result.ordering})\n"
     )
-    print_facts(
-        {
-            "time": format_time(result.time),
-            "algbw": (format_bandwidth(result.algbw), "size / time"),
-            "busbw": (format_bandwidth(result.busbw), "algbw x the collective's factor: comparable with a link"),
-            "lower bound": (format_time(result.bound.seconds), _why(result.bound)),
-            "efficiency": (f"{100 * result.efficiency:.4g} %", "lower bound / time"),
-            "steps": str(schedule.steps),
-            "messages": str(schedule.messages),
-            **_where(result),
-            "on the wire": (format_size(result.wire_bytes), "all messages together"),
-            "sent at most": (format_size(float(result.sent_bytes.max(initial=0.0))), "by one rank"),
-            "simulated in": (format_time(result.wall_seconds), f"engine {result.engine}"),
-        }
-    )
-
-
-def _why(bound: Bound) -> str:
-    return bound.reason if bound.kind == "none" else f"{bound.kind}: {bound.reason}"
-
-
-def _where(result: Result) -> dict[str, str | tuple[str, str]]:
-    """Return the lines about who sits where, if the network has places that differ."""
-    topology = result.parameters.topology
-    if topology is None:
-        return {}
-    found: dict[str, str | tuple[str, str]] = {}
-    if topology.placement != "linear":
-        found["placement"] = (topology.placement, "which rank sits where")
-    # The groups of a network of equal dimensions are known without its links, of which there may be millions.
-    lattice = topology.lattice
-    groups = len(topology.groups) if lattice is None else topology.ranks // lattice.group
-    if 1 < groups < topology.ranks:
-        crossing = f"{result.messages_between_groups} of {result.schedule.messages} messages"
-        found["between groups"] = (
-            f"{crossing}, {format_size(result.bytes_between_groups or 0)}",
-            f"{groups} groups: nodes, or the ranks of a switch",
-        )
-    return found
+    print_facts(result.facts())

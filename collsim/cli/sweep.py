@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
 from typing import Any
 
@@ -11,42 +10,10 @@ import click
 
 from collsim.cli import comma_separated
 from collsim.cli.networks import refuse_without_topology, separate_topologies, topology_arguments, topology_options
-from collsim.cli.options import algorithm_options, parse_options, settings, simulation_options
+from collsim.cli.options import algorithm_options, parse_options, separate_counts, settings, simulation_options
 from collsim.cli.output import print_json, print_table
 from collsim.sweeps import Record, iter_sweep
 from collsim.units import format_bandwidth, format_size, format_time
-
-
-def _counts(ctx: click.Context, parameter: click.Parameter, value: Any) -> list[int | str]:
-    """Split ``2,4,8..64*2``; for click's callbacks.
-
-    Examples
-    --------
-    >>> _counts(None, None, "2,4..7,8..20+5,16..65*2")
-    ['2', 4, 5, 6, 7, 8, 13, 18, 16, 32, 64]
-    """
-    found: list[int | str] = []
-    for part in comma_separated(ctx, parameter, value):
-        match = re.fullmatch(r"(\d+)\.\.(\d+)(?:([+*])(\d+))?", part)
-        if match is None:
-            found.append(part)  # one number; or it is refused, like any other wrong one
-            continue
-        first, last, by = int(match[1]), int(match[2]), int(match[4] or 1)
-        times = match[3] == "*"
-        if last < first or by < 1 + times or first < 1:
-            raise click.BadParameter(
-                f"{part!r} is no range of numbers from 1 on: write 2..8 for 2,3,...,8, 2..8+2 for 2,4,6,8 and "
-                "2..8*2 for 2,4,8"
-            )
-        while first <= last:
-            found.append(first)
-            first = first * by if times else first + by
-            if len(found) > _MOST_COUNTS:
-                raise click.BadParameter(f"{part!r} is more than {_MOST_COUNTS} numbers of ranks")
-    return found
-
-
-_MOST_COUNTS = 100_000
 
 
 @click.command(
@@ -61,7 +28,7 @@ Examples:
 @click.argument("collectives", metavar="COLLECTIVE[,...]", callback=comma_separated)
 @click.option("-a", "--algorithms", required=True, metavar="NAME,...", callback=comma_separated, help="Algorithms.")
 @click.option(
-    "-n", "--ranks", required=True, metavar="K,...", callback=_counts, help="Numbers of ranks: 8,16 or 2..64*2."
+    "-n", "--ranks", required=True, metavar="K,...", callback=separate_counts, help="Numbers of ranks: 8,16 or 2..64*2."
 )
 @click.option("-s", "--sizes", required=True, metavar="SIZE,...", callback=comma_separated, help="Sizes: 1MB,1GB.")
 @click.option("-t", "--topologies", metavar="NAME,...", callback=separate_topologies, help="Shapes, machines or files.")

@@ -100,8 +100,7 @@ def show(name: str, ranks: str | None, route: str | None, plot: str | None, as_j
     else:
         _print(name, topology, assumed, figures, halves, pair, sources)
     if plot is not None:
-        from collsim.network_plots import plot_topology
-        from collsim.plots import save_figure
+        from collsim.plots import plot_topology, save_figure
 
         save_figure(plot_topology(topology, route=pair if route is not None else None), plot)
 

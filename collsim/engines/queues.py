@@ -43,7 +43,9 @@ class _Station:
     def able(self) -> list[list[tuple[float, int, int, int]]]:
         """Return the queues whose first could be served now, the one that is next first."""
         found = [queue for parts, queue in self.queues.items() if queue and not parts & self.busy]
-        return sorted(found, key=lambda queue: queue[0][:2]) if len(found) > 1 else found
+        if len(found) > 1:
+            found.sort(key=lambda queue: queue[0][:2])
+        return found
 
 
 def serve(come: Sequence[float], order: Sequence[int], visits: Sequence[Sequence[Visit]]) -> list[list[float]]:
@@ -82,6 +84,8 @@ def serve(come: Sequence[float], order: Sequence[int], visits: Sequence[Sequence
 
     def turn(able: list[list[tuple[float, int, int, int]]]) -> int:
         _, first, customer, place = able[0][0]
+        if len(able) == 1 and len(able[0]) == 1:
+            return first
         # A next one that takes no time lets those behind it through at this same instant.
         if min(seconds for _, seconds in visits[customer][place].needs) <= 0:
             return min(waiting[1] for queue in able for waiting in queue)

@@ -1,6 +1,6 @@
 """Pictures of networks: nodes and links, a route, a cut, what a link carries.
 
-Where the nodes stand is the business of `collsim.layouts`; files are written by `collsim.plots.save_figure`.
+Where the nodes stand is the business of `collsim.layouts`; files are written by `collsim.plots.files.save_figure`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from collsim.errors import InputError
 from collsim.layouts import Position, Wire, is_grid, layout, shared_media
-from collsim.plots import require_matplotlib
+from collsim.plots.files import require_matplotlib
 from collsim.topology import Link, Node, Topology, node_name
 from collsim.units import format_bandwidth, format_time
 
@@ -35,6 +35,7 @@ _ROUTE, _CROSSING = "#D55E00", "#D55E00"
 _INSIDE, _OUTSIDE = "#F2C200", "#FFFFFF"
 _RANK_FILL, _SWITCH_FILL = "#FFFFFF", "#E4E9F0"
 _INK = "0.2"
+_HEAT_COLOURS, _UNUSED = "viridis_r", ("0.8", (0, (1, 2)))
 
 _FONT_SIZE = 10.5
 _DOTS_PER_INCH = 160
@@ -62,6 +63,7 @@ def plot_topology(
     inside: Iterable[Node] | None = None,
     highlight: Iterable[int] | None = None,
     route: tuple[int, int] | None = None,
+    heat: Heat | None = None,
     title: str | None = None,
 ) -> Figure:
     """Draw a network: ranks as circles, switches as squares, links by their kind.
@@ -76,6 +78,8 @@ def plot_topology(
         Numbers of links to be drawn thick.
     route : (int, int), optional
         Two ranks; the routes from the first to the second are drawn thick, with arrows.
+    heat : Heat, optional
+        A number for every link: links are then coloured by it, each direction for itself, instead of by kind.
     title : str, optional
         Default: the name of the topology and what there is of it.
 
@@ -124,7 +128,7 @@ def plot_topology(
             along = tuple(dict.fromkeys(i for way in topology.routes(*route) for i in way.links))
 
     places = layout(topology)
-    picture = _Picture(topology, places)
+    picture = _Picture(topology, places, heat)
     figure = Figure(figsize=picture.size, dpi=_DOTS_PER_INCH)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     picture.set_up(axes)
@@ -133,6 +137,9 @@ def plot_topology(
     picture.draw_links(axes, marked | crossing, along)
     picture.draw_nodes(axes, chosen, route)
     _explain(axes, picture, chosen, bool(marked), crossing, along)
+    if heat is not None:
+        picture.write_words(axes)
+        _draw_scale(figure, axes, heat)
     if title is None:
         parts = [f"{_counted(topology.ranks, 'rank')}"]
         if topology.switches:
@@ -168,6 +175,39 @@ def _links_in_words(topology: Topology) -> str:
     return ", ".join(words)
 
 
+class Heat:
+    """A number for every link, as a colour.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One for every link of the topology; 0 for one that is not used.
+    label : str
+        What they are, with their unit.
+    most : float
+        What is drawn darkest.
+    words : mapping of int to str
+        What is written beside a link, by its number.
+
+    Raises
+    ------
+    InputError
+        If a value is negative, or not finite.
+    """
+
+    def __init__(self, values: Sequence[float], label: str, most: float, words: Mapping[int, str]) -> None:
+        if any(not 0 <= value < math.inf for value in values):
+            raise InputError(f"what links are coloured by must be numbers of at least 0, got {list(values)}")
+        self.values, self.label, self.most, self.words = values, label, most, words
+
+    def colour(self, value: float) -> tuple[float, float, float, float]:
+        """Return the colour of a value: pale for little, dark for much, also where no colours are seen."""
+        from matplotlib import colormaps
+
+        # The palest tenth cannot be seen on white.
+        return colormaps[_HEAT_COLOURS](0.1 + 0.9 * min(1.0, value / self.most if self.most else 0.0))
+
+
 Kind = tuple[float, float, bool, bool]
 
 
@@ -178,10 +218,10 @@ def _kind(link: Link) -> Kind:
 class _Picture:
     """What is drawn where: the sizes of things, and which lines must bend around nodes."""
 
-    def __init__(self, topology: Topology, places: Mapping[Node, Position]) -> None:
+    def __init__(self, topology: Topology, places: Mapping[Node, Position], heat: Heat | None = None) -> None:
         import numpy as np
 
-        self.topology, self.places = topology, places
+        self.topology, self.places, self.heat = topology, places, heat
         xs, ys = [x for x, _ in places.values()], [y for _, y in places.values()]
         margin = 0.9
         self.left, self.right = min(xs) - margin, max(xs) + margin
@@ -199,6 +239,7 @@ class _Picture:
         self.most = max((link.bandwidth for link in topology.links), default=1.0)
         self.wires = shared_media(topology)
         self.lines: dict[Any, list[Sequence[Position]]] = {}
+        self.beside: list[tuple[int, Sequence[Position]]] = []  # links with words, and the points of their lines
         self.points = np.array(list(places.values()))
         self.cables = self._cables()
         self.aside = {(cable.a, cable.b): self._aside(cable) for cable in self.cables}
@@ -311,11 +352,13 @@ class _Picture:
         return isinstance(cable.a, Wire) or isinstance(cable.b, Wire)
 
     def _differ(self, cable: _Cable) -> bool:
-        """Return whether the two directions of a cable have different figures."""
+        """Return whether the two directions of a cable are drawn apart: they have different figures, or loads."""
         if self._is_wire(cable):
             return False
         if not cable.there or not cable.back:
             return False
+        if self.heat is not None:
+            return True
         there, back = (sorted(_kind(self.topology.links[i]) for i in side) for side in (cable.there, cable.back))
         return there != back
 
@@ -365,7 +408,10 @@ class _Picture:
         widest = max(numbers, key=lambda i: self.topology.links[i].bandwidth)
         colour, dashes = self.style[_kind(self.topology.links[widest])]
         width, alpha, zorder = self._width(numbers), 1.0, 1.0
-        if strong:
+        if self.heat is not None:
+            colour, dashes, width, zorder = self._heated(numbers)
+            self.beside += [(i, points) for i in numbers[:1] if i in self.heat.words]
+        elif strong:
             colour, dashes, width, zorder = _CROSSING, "-", max(2.2, 1.5 * width), 2.0
         elif special:
             alpha = 0.45
@@ -375,6 +421,57 @@ class _Picture:
             axes.add_patch(shape)
         else:
             self.lines.setdefault((colour, dashes, width, alpha, zorder), []).append(points)
+
+    def _heated(self, numbers: Sequence[int]) -> tuple[Any, Any, float, float]:
+        """Return colour, dashes, width and order of links that have a number: the hottest of them counts."""
+        assert self.heat is not None
+        value = max(self.heat.values[i] for i in numbers)
+        if not value:
+            return *_UNUSED, 0.8, 0.5
+        share = min(1.0, value / self.heat.most)
+        scale = max(0.5, min(1.0, 1.2 * math.sqrt(60 / (len(self.cables) + 30))))
+        return self.heat.colour(value), "-", (1.2 + 2.4 * share) * scale, 1.0 + share
+
+    def write_words(self, axes: Axes) -> None:
+        """Write the words of links beside them, the hottest first; none that would cover a node or other words."""
+        from matplotlib.patheffects import withStroke
+
+        assert self.heat is not None
+        size = _FONT_SIZE - 3
+        unit = 1 / (72 * self.inch)  # a point in the layout's unit
+        taken: list[tuple[float, float, float, float]] = []  # middles and half extents
+        values = self.heat.values
+        entries = sorted(self.beside, key=lambda entry: -values[entry[0]])
+        for number, points in entries:
+            text = self.heat.words[number]
+            half, up = 0.3 * size * len(text) * unit, 0.6 * size * unit
+            for share in (0.4, 0.5, 0.3, 0.6, 0.7):
+                at = share * (len(points) - 1)
+                (x0, y0), (x1, y1) = points[int(at)], points[min(int(at) + 1, len(points) - 1)]
+                length = math.dist((x0, y0), (x1, y1)) or 1.0
+                left = (y0 - y1) / length, (x1 - x0) / length
+                # Aside by as much as the words reach towards the line.
+                off = abs(left[0]) * half + abs(left[1]) * up + 2.5 * unit
+                x = x0 + (at - int(at)) * (x1 - x0) + off * left[0]
+                y = y0 + (at - int(at)) * (y1 - y0) + off * left[1]
+                clear = all(abs(x - a) > half + w or abs(y - b) > up + h for a, b, w, h in taken)
+                near = (abs(self.points[:, 0] - x) < half + self.node) & (abs(self.points[:, 1] - y) < up + self.node)
+                if clear and not near.any():
+                    break
+            else:
+                continue
+            taken.append((x, y, half, up))
+            axes.text(
+                x,
+                y,
+                text,
+                fontsize=size,
+                color=_INK,
+                horizontalalignment="center",
+                verticalalignment="center",
+                path_effects=[withStroke(linewidth=2.0, foreground="white")],
+                zorder=6,
+            )
 
     def _shortened(self, points: Sequence[Position]) -> Any:
         """Return an arrow along a line, from the edge of the first node to the edge of the last."""
@@ -531,14 +628,17 @@ def _explain(
     from matplotlib.lines import Line2D
 
     lines: list[Line2D] = []
-    for kind, count in list(picture.kinds.items())[: len(_KINDS)]:
+    shown = [] if picture.heat is not None else list(picture.kinds.items())[: len(_KINDS)]
+    if picture.heat is not None and not all(picture.heat.values):
+        lines.append(Line2D([], [], color=_UNUSED[0], linestyle=_UNUSED[1], linewidth=1.2, label="not used"))
+    for kind, count in shown:
         colour, dashes = picture.style[kind]
         bandwidth, latency, shared, fatpipe = kind
         words = f"{_counted(count, 'link')}, {format_bandwidth(bandwidth)}, {format_time(latency)}"
         words += ", shared or half-duplex" if shared else ""
         words += ", fatpipe" if fatpipe else ""
         lines.append(Line2D([], [], color=colour, linestyle=dashes, linewidth=1.8, label=words))
-    if len(picture.kinds) > len(_KINDS):
+    if len(picture.kinds) > len(shown) > 0:
         lines[-1].set_label(f"{len(picture.kinds) - len(_KINDS) + 1} other kinds of links")
     if along:
         lines.append(Line2D([], [], color=_ROUTE, linewidth=2.4, marker=">", markersize=5, label="route"))
@@ -580,6 +680,19 @@ def _explain(
         fontsize=_FONT_SIZE - 1.5,
         handlelength=2.6,
     )
+
+
+def _draw_scale(figure: Figure, axes: Axes, heat: Heat) -> None:
+    """Draw beside the picture which colour is which number."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap
+
+    colours = ListedColormap([heat.colour(heat.most * i / 255) for i in range(256)])
+    scale = ScalarMappable(cmap=colours)
+    scale.set_clim(0, heat.most)
+    bar = figure.colorbar(scale, ax=axes, fraction=0.035, pad=0.02, aspect=18)
+    bar.set_label(heat.label, fontsize=_FONT_SIZE - 1)
+    bar.ax.tick_params(labelsize=_FONT_SIZE - 1.5)
 
 
 def _columns(labels: Sequence[str], width: float) -> int:
