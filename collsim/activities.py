@@ -6,6 +6,7 @@ When a part of a rank is busy, and with which message, is worked out in `collsim
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -194,7 +195,7 @@ def chunks_in_words(schedule: Schedule) -> dict[int, str]:
     first = first_rows(schedule).tolist()
     chunk, count = schedule.chunk.tolist(), schedule.count.tolist()
     found = {}
-    for begin, behind in zip(first, [*first[1:], len(schedule)], strict=True):
+    for begin, behind in itertools.pairwise([*first, len(schedule)]):
         runs: list[list[int]] = []
         for piece, many in sorted(zip(chunk[begin:behind], count[begin:behind], strict=True)):
             if runs and runs[-1][1] == piece:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from collsim.activities import message_bytes
 from collsim.bounds import lower_bound
 from collsim.catalog import make_schedule
 from collsim.critical_path import PARTS, Piece, Place, Stretch, critical_path
@@ -38,7 +39,7 @@ _NEAR = 1e-6
 _MANY = 1_000_000  # messages of a run that is written out to be explained: some seconds
 _BUSIEST = 5
 
-# Algorithms that advice tries, by collective: those with few rounds, and those with few bytes.
+# Algorithms that advice tries, by collective (and its v-form): those with few rounds, and those with few bytes.
 CANDIDATES: dict[str, tuple[str, ...]] = {
     "all_reduce": ("ring", "halving_doubling", "recursive_doubling", "tree"),
     "reduce_scatter": ("ring", "recursive_halving", "pairwise"),
@@ -669,15 +670,24 @@ def _on_path(found: Explanation, part: str) -> list[MoveOnPath]:
     return [one for one in found.moves if one.parts.get(part, 0) > 0]
 
 
+def _of_promise(found: Explanation) -> str:
+    return (
+        f"a time below the bound is none of {found.result.schedule.collective.name}, so do not compare it; "
+        "verify says what is missing"
+    )
+
+
 def _of_nothing(_: Explanation) -> str:
     return "it takes no time, so there is nothing to change"
 
 
 def _of_bound(found: Explanation) -> str:
-    saved = max(0.0, found.gap)
+    saved, reason = found.gap, found.result.bound.reason
+    if not saved:
+        return f"no algorithm is faster here, for {reason}: only another network, or less to send, would help"
     return (
         f"no algorithm saves more than {format_time(saved)} ({100 * saved / found.result.time:.2g} %) here, for "
-        f"{found.result.bound.reason}: only another network, or less to send, would"
+        f"{reason}: only another network, or less to send, would"
     )
 
 
@@ -701,9 +711,8 @@ def _of_latency(found: Explanation) -> str:
 
 
 def _of_serialisation(found: Explanation) -> str:
-    message = found.result.schedule.message
     rows = [one.row for one in _on_path(found, "serialisation")]
-    nbytes = float(np.bincount(message, weights=found.result.payload)[message[rows]].sum())
+    nbytes = float(message_bytes(found.result)[rows].sum())
     return (
         f"{format_size(nbytes)} pass one after another, in {_plural(len(rows), 'message')}{_slowest_links(found)}, so "
         "fewer bytes on the critical path or faster links would help"
@@ -777,7 +786,7 @@ def _other_algorithms(found: Explanation) -> str:
     result = found.result
     schedule = result.schedule
     times: dict[str, float] = {}
-    for name in CANDIDATES.get(schedule.collective.name, ()):
+    for name in CANDIDATES.get(schedule.collective.name.removesuffix("v"), ()):
         if name == schedule.algorithm or schedule.ranks > _MOST_RANKS:
             continue
         try:
@@ -803,6 +812,7 @@ def _listed(names: Iterable[str]) -> str:
 
 # What is advised: the first rule that applies, by the largest part. What it says of something else, it has simulated.
 RULES: tuple[Rule, ...] = (
+    Rule("promise", lambda found: found.gap < 0, _of_promise),
     Rule("nothing", lambda found: not found.result.time, _of_nothing),
     Rule("bound", lambda found: 0 <= found.gap <= found.result.bound.seconds * _NEAR_BOUND, _of_bound),
     Rule("store-and-forward", _about_largest("store-and-forward"), _of_packets, _smaller_packets),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from collsim.engines.queues import Visit, serve
 from collsim.engines.timeline import Timeline
 from collsim.graph import MoveGraph
+from collsim.memory import refuse_too_large
 from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin, Model
 from collsim.schedule import Floats, Ints
 from collsim.topology import Topology
@@ -556,12 +557,19 @@ class Hops(NamedTuple):
     nbytes: Floats
 
 
+_BYTES_A_HOP = 500  # as measured
+
+
 def _hops(life: Life) -> Hops:
     """Run the queues of the links once more: when messages come to their first link is known."""
     model, graph = life.model, life.graph
     assert isinstance(model, Fifo)
     topology = model.topology
     most = math.inf if model.packet_bytes is None else model.packet_bytes
+    on_links = life.routed.share * graph.nbytes[life.routed.move]
+    hops = int(np.maximum(np.ceil(on_links / most), 1).sum())
+    what = f"when each link takes each packet, {hops} times in all,"
+    refuse_too_large(_BYTES_A_HOP * hops, what, "use larger packets or fewer ranks")
     bandwidth, latency = topology.bandwidth.tolist(), topology.latency.tolist()
     channel, fatpipe = topology.channel.tolist(), topology.fatpipe.tolist()
     move: list[int] = []

@@ -15,8 +15,8 @@ from collsim.bounds import Bound
 from collsim.engines.timeline import TIMES, Timeline
 from collsim.errors import InputError
 from collsim.graph import MoveGraph, lower
+from collsim.html_views import facts_table
 from collsim.models import Model
-from collsim.notebook import facts_table
 from collsim.schedule import Floats, Schedule
 from collsim.symmetric import SymmetricSchedule
 from collsim.units import format_bandwidth, format_size, format_time

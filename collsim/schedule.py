@@ -9,7 +9,6 @@ nor how long anything takes.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -187,8 +186,10 @@ class Schedule:
         )
 
     def _repr_html_(self) -> str:
-        # How things look in a notebook is the business of a module further up.
-        return str(importlib.import_module("collsim.notebook").schedule_html(self))
+        # How things look is the business of a module further up, which is not needed before a notebook asks.
+        from collsim.html_views import schedule_html
+
+        return schedule_html(self)
 
     def describe(self, row: int) -> str:
         """Return one row in words, for messages."""

@@ -8,7 +8,6 @@ business of the models in `collsim.engines`.
 from __future__ import annotations
 
 import heapq
-import importlib
 import itertools
 import math
 import numbers
@@ -192,8 +191,10 @@ class Topology:
         return f"Topology({self.name!r}, ranks={self.ranks}, switches={len(self.switches)}, links={len(self.links)})"
 
     def _repr_html_(self) -> str:
-        # How things look in a notebook, and where nodes are drawn, is the business of modules further up.
-        return str(importlib.import_module("collsim.notebook").topology_html(self))
+        # How things look, and where nodes are drawn, is the business of modules further up.
+        from collsim.html_views import topology_html
+
+        return topology_html(self)
 
     @cached_property
     def bandwidth(self) -> NDArray[np.float64]:

@@ -18,6 +18,8 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 COPIES = DOCS / "_copied"
 PLAYED = "ring-and-tree.html"  # a page that plays, to which index.md leads
+# The site has its own list of the lessons.
+INSTEAD = {ROOT / "collsim" / "lessons" / "README.md": DOCS / "tutorial.md"}
 
 project = "collsim"
 author = copyright = "the collsim authors"
@@ -89,7 +91,7 @@ def turned(text: str, source: Path, target: Path, pages: dict[Path, Path]) -> st
             # pictures come along
             shutil.copy(there, target.parent / there.name)
             return f"{words}({there.name}{anchor})"
-        there = pages.get(there, there)
+        there = {**INSTEAD, **pages}.get(there, there)
         if not there.is_relative_to(DOCS):
             return match[0]
         return f"{words}({os.path.relpath(there, target.parent)}{anchor})"

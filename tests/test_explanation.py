@@ -179,7 +179,7 @@ def test_of_a_rank_that_starts_when_all_is_over_there_is_nothing_else_to_say():
     found = explain(cs.simulate(plan.build(), alpha=1, beta=0, nbytes=4, offsets=[0, 0, 9]))
     assert found.parts["late rank"] == found.result.time == 9
     assert found.moves[0].src == 2
-    assert found.rule in ("bound", "late rank")
+    assert found.rule == "promise"  # nobody sums anything
 
 
 def test_the_order_of_a_processor_is_a_queue_too():
@@ -349,6 +349,7 @@ def test_parts_are_made_to_add_up_with_changes_of_rounding_only(values, off):
 
 NEAR = cs.star(16, "10GB/s", "5us")
 SAID = {
+    "promise": lambda: cs.simulate(cs.ScheduleBuilder("all_reduce", 4).build(), nbytes=4, alpha=0, beta=1),
     "nothing": lambda: run_of("all_reduce", "ring", 1, 4, alpha=1, beta=1),
     "bound": lambda: run_of("all_reduce", "ring", 8, "4GB", STAR),
     "sharing": lambda: run_of("all_reduce", "naive", 16, "1MB", NEAR),
@@ -430,6 +431,19 @@ def test_candidates_keep_the_root_and_leave_out_who_cannot_do_it():
     assert f"{found.result.time / other.time:.3g} times less" in found.advice
     without = explain(run_of("all_gather", "ring", 6, 60, cs.star(6, "10GB/s", "5us")))  # doubling needs 2^k ranks
     assert "bruck takes" in without.advice
+
+
+def test_where_the_bound_is_met_nothing_is_to_be_saved():
+    met = explain(run_of("send_recv", "direct", 2, "1MB", alpha="1us", beta="1ns"))
+    assert met.gap == 0
+    assert met.advice.startswith("no algorithm is faster here, for ")
+
+
+def test_parts_of_different_sizes_have_other_algorithms_too():
+    counts = {"counts": [1, 0, 2, 5, 0, 1]}
+    found = explain(run_of("all_gatherv", "ring", 6, 36, STAR, options=counts))
+    other = run_of("all_gatherv", "bruck", 6, 36, STAR, options=counts)
+    assert f"bruck takes {format_time(other.time)}" in found.advice
 
 
 def test_others_are_tried_in_whole_elements_too():

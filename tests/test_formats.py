@@ -432,6 +432,19 @@ def test_a_trace_that_makes_no_sense_is_one_line(collsim, words, message, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("end", FORMATS)
+def test_a_run_without_messages_has_a_trace(end, tmp_path):
+    if end == ".parquet":
+        pytest.importorskip("pyarrow")
+    alone = cs.simulate(cs.make_schedule("all_reduce", "ring", 1), cs.star(1, **STAR), "1MB")
+    assert len(alone.schedule) == 0
+    cs.write_trace(alone, tmp_path / f"x{end}")
+    if end == ".json":
+        found = parsed(json.loads((tmp_path / "x.json").read_text()))
+        assert not found["arrows"]
+        assert not found["tracks"]
+
+
 def test_list_has_the_glossary(collsim):
     found = json.loads(collsim("list", "columns", "--json")[1])["columns"]
     assert {(entry["of"], entry["name"]) for entry in found} == {(t, name) for t, c in GLOSSARY.items() for name in c}

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -268,6 +269,7 @@ OTHERS = {
     "8.2": [
         ("copy(step=step,", "copy(step=2 * step + 1,", "are enough"),
         ("while have < ranks", "while 2 * have < ranks", "K = "),
+        ("return plan.build()", "return cs.make_schedule('broadcast', 'flat', ranks, root=root)", "one is allowed"),
     ],
     "8.3": [
         ("chunks=ranks", "chunks=2 * ranks", ""),
@@ -365,6 +367,16 @@ def test_a_bare_number_is_asked_for_its_unit():
     assert "unit" in get_exercise("2.2").check("5").message
 
 
+def test_a_share_may_be_a_fraction_and_per_cent_must_say_so():
+    waiting = get_exercise("7.3")
+    assert waiting.check("3/16").right
+    assert waiting.check("0.1875").right
+    assert "more than the whole" in waiting.check("18.75").message
+    assert "too much" in waiting.check("120 %").message
+    with pytest.raises(InputError, match="must be a number"):
+        waiting.check("3/0")
+
+
 def test_an_exercise_of_ones_own():
     double = Number("Twice {n}?", "{n} and {n}.", {"n": 4}, lambda n: 2 * n, "count", [Slip(lambda n: n, "Once.")])
     assert double.check("8") == dataclasses.replace(double.check("8"), right=True, message="4 and 4.")
@@ -395,7 +407,10 @@ def test_on_a_terminal_a_lesson_is_set(collsim, monkeypatch):
     status, out, err = collsim("4")
     assert (status, err) == (0, "")
     assert "```" not in out
-    assert "(A picture: Ring all-reduce on four ranks" in " ".join(out.split())
+    words = " ".join(re.sub(r"\x1b\[[\d;]*m", "", out).split())
+    assert "(A picture: Ring all-reduce on four ranks" in words
+    assert "and from where on (collsim lesson 5). collsim lesson lists all of them." in words
+    assert "\x1b]8" not in out, "a link, which leads nowhere in a terminal"
 
 
 def test_a_lesson_is_run_live(collsim, tmp_path):
@@ -408,10 +423,23 @@ def test_a_lesson_is_run_live(collsim, tmp_path):
     assert [line for line in shown.splitlines() if line not in out and not line.startswith("![")] == []
 
 
+def test_without_matplotlib_a_lesson_runs_on_and_says_what_is_missing(collsim, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in ("3", "10"):  # by collsim.plots, and by matplotlib itself
+        status, out, err = collsim(name, "--run")
+        assert (status, err) == (0, "")
+        assert out.count("Not drawn: ") == 1
+        assert "matplotlib" in out.partition("Not drawn: ")[2].partition("\n")[0]
+        assert "## Exercises" in out
+    with pytest.raises(CollsimError, match="matplotlib"):
+        list(run(parse("```python\nfrom collsim.plots import check_target\n\ncheck_target('a.svg')\n```\n")))
+
+
 def test_an_exercise_is_asked_answered_and_solved(collsim):
     status, out, err = collsim("4.2")
     assert (status, err) == (0, "")
     assert out.startswith("\n4.2  8 workers sum vectors of 4 GB by `ring`")
+    assert "\n'collsim lesson 4.2 ANSWER' says whether yours is right" in out
     assert collsim("4.2", "700", "ms") == (0, "\nRight. 14 steps of 500 MB, which take 50 ms and 5 us each.\n", "")
     status, out, err = collsim("4.2", "350ms")
     assert (status, err) == (1, "collsim: error: 350ms is not the answer to exercise 4.2\n")
@@ -429,6 +457,7 @@ BAD_INPUT = (
     (("rink",), "unknown lesson 'rink'; did you mean 'ring'?"),
     (("4.4",), "there is no exercise 4.4; lesson 4 has 4.1 to 4.3"),
     (("4.x",), "there is no exercise 4.x"),
+    ((".2",), "there is no exercise .2"),
     (("99.1",), "there is no lesson 99"),
     (("4.2", "soon"), "the answer 'soon' is not a quantity"),
     (("4.1", "2.5"), "the answer must be a whole number"),
@@ -443,6 +472,8 @@ BAD_INPUT = (
     (("--run",), "--run needs the number of a lesson"),
     (("4", "--pictures", "."), "--pictures needs --run"),
     (("4", "--run", "--pictures", "no/such/folder"), "there is no folder 'no/such/folder'"),
+    (("4", "--run", "--json"), "give it or --json"),
+    (("4", "--run", "--notebook", "x.ipynb"), "give it or --notebook"),
     (("--notebook", "x.ipynb"), "for the notebooks of all lessons give a folder"),
     (("4", "--notebook", "x.txt"), "must be an .ipynb file"),
     (("4", "--notebook", "no/such/x.ipynb"), "cannot write the notebook"),
@@ -506,7 +537,7 @@ def test_commands_in_a_notebook_print_what_the_page_shows(capsys):
 
 
 def test_without_nbformat_it_is_said_what_to_install(collsim, monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "nbformat", None)
+    monkeypatch.setitem(sys.modules, "nbformat", None)
     status, _, err = collsim("4", "--notebook", str(tmp_path))
     assert status == 2
     assert "pip install 'collsim[notebook]'" in err

@@ -149,6 +149,17 @@ def test_parts_of_a_message_carry_their_shares():
     assert use.start.tolist() == [0, 5]
 
 
+def test_packets_that_would_not_fit_into_memory_are_refused_before_they_are_followed():
+    schedule, net = cs.make_schedule("broadcast", "flat", 2), cs.star(2, "1GB/s", 0)
+    whole = cs.simulate(schedule, net, 10**18, model="fifo")
+    packets = replace(whole, parameters=Fifo(net, packet_bytes=1))
+    with pytest.raises(
+        cs.InputError, match=r"each packet, 2000000000000000000 times in all, would need .* larger packets"
+    ):
+        link_use(packets)
+    assert len(link_use(whole)) == 2
+
+
 def test_without_times_there_is_no_occupancy():
     result = cs.simulate(cs.make_schedule("all_reduce", "ring", 4), alpha=1, beta=1, nbytes=4, timeline=False)
     for use in (link_use, rank_use):

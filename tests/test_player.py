@@ -191,6 +191,14 @@ def test_nodes_have_the_numbers_of_their_ranks(net):
     assert all(node[2] for node in nodes[net.ranks :])
 
 
+def test_switches_are_called_so_once():
+    nodes = player_data(run("all_reduce", "ring", 8, star(8)))["network"]["nodes"]
+    assert [node[1] for node in nodes[7:]] == ["rank 7", "switch"]
+    net = cs.load_topology("leaf-spine:2x4", bandwidth="1GB/s", latency="1us")
+    nodes = player_data(run("all_reduce", "ring", 8, net))["network"]["nodes"]
+    assert {"switch leaf 0", "switch spine 0"} <= {node[1] for node in nodes}
+
+
 def test_a_doubled_contribution_is_told():
     plan = cs.ScheduleBuilder("all_reduce", ranks=2)
     plan.reduce(0, src=0, dst=1)
@@ -333,15 +341,17 @@ class Browser:
         if page not in self.pages:
             self.pages[page] = self.folder / f"{len(self.pages)}.html"
             self.pages[page].write_text(page, encoding="utf-8")
-        width, height = size
-        self.command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
-        )
+        self.resize(*size)
         features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
         self.command("Emulation.setEmulatedMedia", features=features)
         for kind in ("browser", "performance"):
             self.driver.get_log(kind)
         self.driver.get(self.pages[page].as_uri())
+
+    def resize(self, width, height):
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
 
     def command(self, name, **arguments):
         return self.driver.execute_cdp_cmd(name, arguments)
@@ -357,9 +367,16 @@ class Browser:
         return self.ask("collsim.state")
 
     def click(self, where):
-        found = self.driver.find_element("css selector", where)
-        self.js("arguments[0].scrollIntoView({block: 'center'})", found)
-        found.click()
+        """Press and release the mouse in the middle of what is there, unless something else is over it."""
+        x, y, hit = self.js(
+            "const found = document.querySelector(arguments[0]); found.scrollIntoView({block: 'center'});"
+            "const {x, y, width, height} = found.getBoundingClientRect(), at = [x + width / 2, y + height / 2];"
+            "return [...at, found.contains(document.elementFromPoint(...at))]",
+            where,
+        )
+        assert hit, f"{where} is covered or out of sight"
+        for kind in ("mousePressed", "mouseReleased"):
+            self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def press(self, *keys):
         """Press keys, one after another; ``"Shift+ArrowLeft"`` together."""
@@ -367,16 +384,17 @@ class Browser:
         from selenium.webdriver.common.keys import Keys
 
         names = {"ArrowLeft": Keys.LEFT, "ArrowRight": Keys.RIGHT, "ArrowDown": Keys.DOWN, "ArrowUp": Keys.UP}
-        names |= {"Home": Keys.HOME, "End": Keys.END, "Tab": Keys.TAB, "Escape": Keys.ESCAPE, "Space": Keys.SPACE}
+        names |= {"Home": Keys.HOME, "End": Keys.END, "Tab": Keys.TAB, "Escape": Keys.ESCAPE, "Enter": Keys.ENTER}
+        names |= {"Space": Keys.SPACE}
+        actions = ActionChains(self.driver, duration=0)
         for key in keys:
-            actions = ActionChains(self.driver, duration=0)
             *held, last = [key] if key == "+" else key.split("+")
             for _ in held:
                 actions.key_down(Keys.SHIFT)
             actions.send_keys(names.get(last, last))
             for _ in held:
                 actions.key_up(Keys.SHIFT)
-            actions.perform()
+        actions.perform()
 
     def focused(self):
         return self.ask(
@@ -511,10 +529,12 @@ def test_a_message_moves_along_its_whole_route_in_its_time(browser):
 
 def test_times_are_written_as_in_the_tables(browser, ring_page):
     browser.open(ring_page)
-    result = torus()
-    for t in instants(result, 10):
-        browser.js(f"collsim.seek({t!r})")
-        assert browser.ask("document.getElementById('clock').textContent") == format_time(t)
+    times = instants(torus(), 40)
+    shown = browser.js(
+        "return arguments[0].map((t) => { collsim.seek(t); return document.getElementById('clock').textContent; })",
+        times,
+    )
+    assert shown == [format_time(t) for t in times]
 
 
 def test_every_button_does_what_it_says(browser, ring_page):
@@ -555,6 +575,60 @@ def test_every_button_does_what_it_says(browser, ring_page):
     assert browser.ask("document.getElementById('help').open")
     browser.click("#help-close")
     assert not browser.ask("document.getElementById('help').open")
+
+
+def test_the_buttons_of_the_details_choose_a_message_and_go_to_it(browser, ring_page):
+    browser.open(ring_page)
+    starts = torus().timeline.start
+    details = "document.querySelector('.details .text').textContent"
+    assert browser.ask("document.querySelector('.go').disabled")
+    browser.click(".go")
+    assert browser.state["selected"] is None
+    for button, row in (("next", 0), ("next", 1), ("next", 2), ("before", 1), ("before", 0), ("before", 0)):
+        browser.click(f".details .{button}")
+        assert browser.state["selected"] == [0, row], button
+        assert f"step 0: rank {row} to rank {row + 1}" in browser.ask(details)
+    assert browser.state["t"] == 0
+    browser.click("#last")
+    browser.click(".details .next")
+    _, row = browser.state["selected"]
+    browser.click(".go")
+    assert browser.state["t"] == starts[row] == starts[1]
+    browser.press(*"]" * 20)
+    _, row = browser.state["selected"]
+    browser.click("#play")
+    browser.click(".go")
+    assert browser.state["t"] == starts[row] > 0
+    assert not browser.state["playing"]
+    assert row in browser.state["runs"][0]["moving"]
+
+
+def test_the_zoom_makes_the_timeline_wider_and_the_cursor_stays_in_sight(browser, ring_page):
+    browser.open(ring_page)
+    wide = "document.querySelector('.timeline').scrollWidth"
+    seen = browser.ask(wide)
+    browser.click(".zoom input")  # in the middle: 2^3
+    inner = seen - 92 - 30
+    assert browser.ask(wide) == pytest.approx(92 + 8 * inner + 30, abs=2)
+    browser.press("ArrowRight", "ArrowLeft", "ArrowLeft")
+    assert browser.ask(wide) == pytest.approx(92 + 2**2.5 * inner + 30, abs=2)
+    assert browser.state["t"] == 0  # the keys are those of the slider
+    cursor, box = (f"document.querySelector('.timeline{part}').getBoundingClientRect()" for part in (" .cursor", ""))
+    for share in (0.5, 1.0, 0.1):
+        browser.js(f"collsim.seek({share * torus().time!r})")
+        browser.wait(f"{box}.left + 92 <= {cursor}.left && {cursor}.right <= {box}.right")
+    # A click where no bar is goes to that time, by the scale of the zoom.
+    place = browser.ask(f"(({{left, right, top}}) => [left, right, top])({box})")
+    scrolled = browser.ask("document.querySelector('.timeline').scrollLeft")
+    x = (place[0] + place[1]) / 2
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.command("Input.dispatchMouseEvent", type=kind, x=x, y=place[2] + 12, button="left", clickCount=1)
+    t = (x - place[0] - 1 - 92 + scrolled) / (2**2.5 * inner) * torus().time
+    assert browser.state["t"] == pytest.approx(t, rel=0.02)
+    browser.js("document.querySelector('.zoom input').focus()")
+    browser.press("Home")
+    assert browser.ask(wide) == seen
+    assert browser.state["t"] == pytest.approx(t, rel=0.02)
 
 
 def test_it_plays_to_the_end_and_from_there_from_the_start(browser, ring_page):
@@ -652,6 +726,24 @@ def test_focus_goes_through_the_page_in_order(browser, ring_page):
         "scrub",
         *["first", "step-back", "back", "play", "forward", "step-forward", "last", "slower", "faster"],
     ]
+    browser.js("document.querySelector('.skip').focus()")
+    browser.press("Enter")
+    assert browser.focused() == "controls"
+
+
+PRESSED = (
+    "#theme #help-open #help-close #first #step-back #back #play #forward #step-forward #last #slower #faster #scrub "
+    ".skip .node .before .next .go .zoom>input summary .buffers>tbody>tr>td .timeline .now .moment>.scroll #controls"
+)
+
+
+def test_there_is_no_control_that_these_tests_do_not_press(browser, pair_page):
+    browser.open(pair_page)
+    left = "[...document.querySelectorAll('button, input, select, summary, a, [tabindex]')]"
+    assert browser.ask(f"{left}.length") > 50
+    assert (
+        browser.ask(f"{left}.filter((e) => !e.matches('{PRESSED.replace(' ', ', ')}')).map((e) => e.outerHTML)") == []
+    )
 
 
 def test_arrows_walk_through_nodes_and_cells_and_tell_about_them(browser, ring_page):
@@ -747,21 +839,28 @@ def test_two_runs_share_a_clock_and_the_first_to_finish_is_named(browser, pair_p
 
 
 @pytest.mark.parametrize("which", ["ring_page", "pair_page"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_nothing_sticks_out_of_the_page(browser, request, which, size):
-    browser.open(request.getfixturevalue(which), size)
-    assert browser.ask("document.documentElement.scrollWidth") == size[0]
-    assert browser.ask("window.innerWidth") == size[0]
-    for button in browser.ask(
-        "[...document.querySelectorAll('button, input, .now, .details')].filter((b) => !b.closest('dialog'))"
-        ".map((b) => { const r = b.getBoundingClientRect(); return [r.left, r.right, r.height] })"
-    ):
-        assert 0 <= button[0] < button[1] <= size[0]
-    if size == PHONE:  # large enough for a finger
-        assert (
-            min(browser.ask("[...document.querySelectorAll('.icon')].map((b) => b.getBoundingClientRect().height)"))
-            > 35
+def test_nothing_sticks_out_of_the_page(browser, request, which):
+    browser.open(request.getfixturevalue(which), PHONE)
+    for width, height in (PHONE, WIDE, PHONE):  # opened on a phone, then turned and turned back
+        browser.resize(width, height)
+        browser.wait(f"window.innerWidth === {width}")
+        browser.js("collsim.seek(0.3 * collsim.state.until)")
+        assert browser.ask("document.documentElement.scrollWidth") == width
+        places = browser.ask(
+            "[...document.querySelectorAll('button, input, canvas, .now, .details')]"
+            ".filter((b) => !b.closest('dialog')).map((b) => b.getBoundingClientRect()).map((r) => [r.left, r.right])"
         )
+        for left, right in places:
+            assert 0 <= left < right <= width
+        # The timeline and the network have the whole width of their boxes.
+        for box in ("timeline", "net"):
+            found = browser.ask(
+                f"[...document.querySelectorAll('.{box}')].map((b) => [b.clientWidth, b.querySelector('canvas').width])"
+            )
+            assert found
+            assert all(room == drawn for room, drawn in found)
+    # Large enough for a finger.
+    assert min(browser.ask("[...document.querySelectorAll('.icon')].map((b) => b.getBoundingClientRect().height)")) > 35
 
 
 def brightness(browser, what):

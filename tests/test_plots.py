@@ -23,6 +23,7 @@ from collsim.plots import (
     PLOTS,
     Costs,
     check_target,
+    network,
     plot_against_ranks,
     plot_against_size,
     plot_costs,
@@ -32,9 +33,10 @@ from collsim.plots import (
     plot_scaling,
     plot_schedule,
     plot_steps,
+    plot_topology,
     save_figure,
 )
-from collsim.plots.costs import equal_costs
+from collsim.plots.costs import equal_costs, networks_in_words
 from collsim.plots.crossover import crossover, edges
 from collsim.plots.gantt import LOOKS
 from collsim.plots.network import Heat
@@ -505,6 +507,14 @@ def test_links_have_the_colour_and_the_number_of_their_utilisation() -> None:
     assert "(%)" in figure.axes[1].get_ylabel()
 
 
+def test_lines_to_the_opposite_side_are_said_to_be_cut_only_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_MOST_AROUND", 4)
+    net = cs.load_topology("torus:3x3", bandwidth="1GB/s", latency="1us")
+    for heat, cut in ((None, True), (Heat([1.0] * len(net.links), "share", 2.0, {}), False)):
+        said = [text.get_text() for text in plot_topology(net, heat=heat).axes[0].get_legend().get_texts()]
+        assert ("short ends: to the opposite side" in said) == cut
+
+
 def test_links_that_are_not_used_are_dotted_and_said_to_be() -> None:
     plan = cs.ScheduleBuilder("broadcast", ranks=3)
     plan.copy(0, 0, 1)
@@ -614,6 +624,19 @@ def test_a_crossover_map_may_have_holes_and_ties() -> None:
     assert found.margin(4, 1000) == 1
     said = [text for text in texts(plot_crossover(rows).axes[0]) if not text.startswith("nowhere")]
     assert said == ["A=B"] * 5
+
+
+def test_a_shape_is_one_network_whatever_its_dimensions_are() -> None:
+    def names(*shapes: str) -> list[str]:
+        nets = [cs.load_topology(shape, bandwidth="1GB/s", latency="1us") for shape in shapes]
+        return networks_in_words(
+            [row for net in nets for row in rows_of(topology=net, ranks=net.ranks, alpha=None, beta=None)]
+        )
+
+    assert names("torus:2x2", "torus:4x2", "torus:2x2x2") == ["torus"]
+    assert names("torus:2x2", "mesh:4x2") == ["torus", "mesh"]
+    assert names("torus:2x2") == ["torus:2x2"]
+    assert names("leaf-spine:2x2", "star:4")[1:] == ["star"]
 
 
 @pytest.mark.parametrize(

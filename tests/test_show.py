@@ -365,6 +365,8 @@ def test_the_page_is_written_and_what_it_is_of_is_said(show, tmp_path):
         (("ring", "-t", "book", "--alpha", "1us"), "--alpha and --beta describe a network without a topology"),
         (("ring", "-s", "4 parsecs", "-t", "book"), "size"),
         (("ring", "--html", "x.html", "--values"), "--values is for the text"),
+        (("ring", "--html", "x.txt"), "call it something.html, got 'x.txt'"),
+        (("ring,ring", "-n", "3"), "names an algorithm twice"),
         (("ring", "--html", "/no/such/folder/x.html"), "cannot write '/no/such/folder/x.html'"),
         (("ring", "-o", "speed=9"), "has no option 'speed'"),
         (("nowhere.py:ring",), "cannot read 'nowhere.py'"),

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collsim.lessons import Lesson
 
 _IMAGE = re.compile(r"!\[([^]]*)\]\([^)]*\)")
+_LESSON = re.compile(r"\[([^]]*)\]\(0?(\d+)-\w+\.md\)")
+_LINK = re.compile(r"\[([^]]*)\]\([\w./-]+\.md\)")
+_WIDEST = 122  # so wide are the tables of some pages, with a margin
 
 
 @click.command(
@@ -71,6 +74,8 @@ def command(
             raise InputError(f"{option} is for a lesson, not for an exercise of one, got {number!r}")
     if pictures is not None and not live:
         raise InputError("--pictures needs --run: collsim lesson 4 --run --pictures .")
+    if live and (notebook is not None or as_json):
+        raise InputError(f"--run shows a page in the terminal: give it or {'--json' if as_json else '--notebook'}")
     if exercise and number is not None:
         _exercise(number, " ".join(answer), solution, as_json)
     elif notebook is not None:
@@ -129,8 +134,11 @@ def _print_markdown(text: str) -> None:
     from rich.markdown import Markdown
 
     console = Console()
-    console.width = min(console.width, 100)
-    console.print(Markdown(_IMAGE.sub(r"*(A picture: \1.)*", text)))
+    console.width = min(console.width, _WIDEST)
+    text = _IMAGE.sub(r"*(A picture: \1.)*", text)
+    # In a terminal one cannot follow a link, but one can type a command.
+    text = _LESSON.sub(r"\1 (`collsim lesson \2`)", text)
+    console.print(Markdown(_LINK.sub(r"\1", text)))
 
 
 def _run(lesson: Lesson, pictures: str | None) -> None:
@@ -141,11 +149,14 @@ def _run(lesson: Lesson, pictures: str | None) -> None:
     # Each cell is shown as it is done, pictures by the place they were written to.
     for ran in run(parse(lesson.text()), lesson.name):
         text = ran.cell.markdown()
-        if ran.figure is not None and ran.cell.picture:
+        if ran.cell.picture:
             where = "With --pictures FOLDER it is written there."
-            if pictures is not None:
+            if ran.figure is None:
+                where = f"Not drawn: {ran.missing}."
+            elif pictures is not None:
                 where = f"It is in {save_picture(ran.figure, Path(pictures) / Path(ran.cell.picture).name)}."
-            text = _IMAGE.sub(rf"(A picture: \1. {where})", text)
+            alt, picture = ran.cell.alt, ran.cell.picture
+            text = text.replace(f"![{alt}]({picture})", f"(A picture: {alt}. {where})")
         _print_markdown(f"{text}\n\n")
         if sys.stdout.isatty():
             click.echo()
@@ -161,6 +172,10 @@ def _exercise(number: str, answer: str, solution: bool, as_json: bool) -> None:
         document |= {"answer": answer, "right": verdict.right, "message": verdict.message}
         paragraphs = [f"{'Right.' if verdict.right else 'Not yet.'} {verdict.message}"]
         status = 0 if verdict.right else 1
+    elif not solution:
+        paragraphs.append(
+            f"'collsim lesson {number} ANSWER' says whether yours is right, and --solution how it comes about."
+        )
     if solution:
         document["solution"] = exercise.solution()
         paragraphs.append(exercise.solution())

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from collsim.catalog import ALGORITHMS, make_schedule
 from collsim.cli.networks import network_and_ranks, topology_options
-from collsim.cli.options import algorithm_options, parse_options, settings, simulation_options
+from collsim.cli.options import algorithm_options, parse_options, settings, simulation_options, was_given
 from collsim.collectives import collective_name
 from collsim.errors import InputError
 from collsim.replay import verify
@@ -97,6 +96,8 @@ def command(
     count = parse_count(some, "ranks")
     drawn = parse_count(seed, "seed", minimum=0)
     if page is not None:
+        if not page.lower().endswith((".html", ".htm")):
+            raise InputError(f"--html writes a page for a browser: call it something.html, got {page!r}")
         _refuse_beside_page()
     timed = network is not None or not _OF_A_NETWORK.isdisjoint(_said(given))
     if page is not None and not timed:
@@ -141,6 +142,8 @@ def _asked(names: tuple[str, ...], promised: str | None, algorithm: str | None) 
     algorithms = [part.strip() for part in words[1].split(",") if part.strip()]
     if not algorithms:
         raise InputError(f"{words[1]!r} names no algorithm")
+    if len(set(algorithms)) < len(algorithms):
+        raise InputError(f"{words[1]!r} names an algorithm twice: name different ones to compare them")
     for name in algorithms:
         owners = [owner for owner, known in ALGORITHMS if known == name]
         if owners and collective not in owners:
@@ -164,17 +167,9 @@ def _said(given: dict[str, Any]) -> set[str]:
     return {key for key, value in given.items() if value is not None} | set(given["parameters"])
 
 
-def _given_on_the_command_line(*names: str) -> str | None:
-    """Return the first of these options that somebody has given."""
-    context = click.get_current_context()
-    sources = {name: context.get_parameter_source(name) for name in names}
-    return next((name for name in names if sources[name] is ParameterSource.COMMANDLINE), None)
-
-
 def _refuse_without_network() -> None:
-    named = _given_on_the_command_line(
-        "size", "gamma", "model", "parameters", "engine", "ordering", "itemsize", "header_bytes"
-    )
+    of_times = ("size", "gamma", "model", "parameters", "engine", "ordering", "itemsize", "header_bytes")
+    named = next(filter(was_given, of_times), None)
     if named is not None:
         flag = {"parameters": "-p", "size": "--size"}.get(named, f"--{named.replace('_', '-')}")
         raise InputError(
@@ -183,7 +178,7 @@ def _refuse_without_network() -> None:
 
 
 def _refuse_beside_page() -> None:
-    named = _given_on_the_command_line("steps", "only", "with_values")
+    named = next(filter(was_given, ("steps", "only", "with_values")), None)
     if named is not None:
         flag = {"steps": "--step", "only": "--rank", "with_values": "--values"}[named]
         raise InputError(f"{flag} is for the text; it does not go with --html, whose page shows everything")

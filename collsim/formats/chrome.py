@@ -14,44 +14,39 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import collsim
-from collsim.activities import DOING, activities, chunks_in_words, lanes, message_bytes
+from collsim.activities import DOING, RECEIVING, SENDING, Indices, activities, chunks_in_words, lanes, message_bytes
 from collsim.engines.timeline import TIMES
 from collsim.errors import InputError
 from collsim.occupancy import LinkUse, link_use
 from collsim.results import Result
-from collsim.schedule import Floats, Op
+from collsim.schedule import Op
 from collsim.topology import Link, node_name
-
-Event = dict[str, Any]
 
 _LONGEST = 9e9  # seconds, as nanoseconds in a 64-bit number
 _TRACKS = ("send", "receive", "processor")
 _TRACK_OF = (0, 1, 2, 2, 2)  # of each of `DOING`
+_KINDS = (*DOING, "link")
+_ON_LINK = len(DOING)
 
 
-class _Track(NamedTuple):
-    """A place for slices: a process, the place within it, and which of several there."""
+class _Slices(NamedTuple):
+    """What takes time: columns of one length, sorted by place and begin; times in nanoseconds.
 
-    process: int
-    place: int
-    lane: int
+    A place is a process and what stands below it there: one of `_TRACKS` of a rank, or a link of the last process.
+    """
 
-
-class _Slice(NamedTuple):
-    """Something that takes time, in nanoseconds, at a place of a process."""
-
-    process: int
-    place: int
-    start: int
-    finish: int
-    row: int
-    kind: str
-    name: str
+    process: Indices
+    place: Indices
+    start: Indices
+    finish: Indices
+    row: Indices
+    kind: Indices  # one of `_KINDS`
 
 
 def encode(result: Result) -> Iterator[bytes]:
@@ -70,20 +65,14 @@ def encode(result: Result) -> Iterator[bytes]:
 
 def _encode(result: Result) -> Iterator[bytes]:
     about = {key: value for key, value in result.to_dict().items() if key != "wall_s"}  # the clock's, not the run's
-    yield b'{"displayTimeUnit":"ns","otherData":'
-    yield _json({"collsim": collsim.__version__, **about})
-    yield b',"traceEvents":[\n'
+    head = _json({"collsim": collsim.__version__, **about})
+    yield f'{{"displayTimeUnit":"ns","otherData":{head},"traceEvents":[\n'.encode()
     for number, event in enumerate(_events(result)):
-        yield b",\n" * (number > 0) + _json(event)
+        yield f",\n{event}".encode() if number else event.encode()
     yield b"\n]}\n"
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
-
-
-def _nanoseconds(seconds: Floats) -> list[int]:
-    return [int(number) for number in np.rint(seconds * 1e9)]
+_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 
 
 def _microseconds(nanoseconds: int) -> float:
@@ -92,99 +81,106 @@ def _microseconds(nanoseconds: int) -> float:
     return value if int(value * 1000) == nanoseconds else math.nextafter(value, math.inf)
 
 
-def _events(result: Result) -> Iterator[Event]:
-    """Yield names first, then slices as they begin, each end of a message with its end of the arrow."""
-    places = {(rank, place): name for rank in range(result.schedule.ranks) for place, name in enumerate(_TRACKS)}
-    links = link_use(result)
-    if links.topology is not None:
-        names = _link_names(links.topology.links)
-        places |= {(result.schedule.ranks, link): names[link] for link in np.unique(links.link).tolist()}
-    slices = sorted([*_of_ranks(result), *_of_links(result, links)])
-    tracks: list[_Track] = []
-    for (process, place), group in itertools.groupby(slices, key=lambda one: one[:2]):
-        some = list(group)
-        taken = lanes([one.start for one in some], [one.finish for one in some])
-        tracks += [_Track(process, place, lane) for lane in taken]
+def _events(result: Result) -> Iterator[str]:
+    """Yield names first, then slices as they begin, each end of a message with its end of the arrow.
+
+    There are six events a message and more, so slices and arrows are put together as text: a dict and an encoder for
+    each would take several times as long.
+    """
+    ranks, links = result.schedule.ranks, link_use(result)
+    slices = _slices(result, links)
+    link_names = [] if links.topology is None else _link_names(links.topology.links)
     # No process or thread is 0, which stands for the idle task, and none has another's number.
-    first = result.schedule.ranks + 2
-    numbers = {track: number for number, track in enumerate(sorted(set(tracks)), first)}
+    number = ranks + 2
+    numbers, threads = [], []
+    begins = np.flatnonzero(np.diff(slices.process, prepend=-1) | np.diff(slices.place, prepend=-1)).tolist()
+    for begin, end in itertools.pairwise([*begins, len(slices.row)]):
+        process, place = int(slices.process[begin]), int(slices.place[begin])
+        taken = lanes(slices.start[begin:end].tolist(), slices.finish[begin:end].tolist())
+        numbers += [number + lane for lane in taken]
+        name = link_names[place] if process == ranks else _TRACKS[place]
+        for lane in range(max(taken) + 1):
+            threads.append((process, number, f"{name} {lane + 1}" if lane else name))
+            number += 1
 
-    for process in sorted({track.process for track in tracks}):
-        name = "links" if process == result.schedule.ranks else f"rank {process}"
-        yield _about("process_name", process, name=name)
+    for process in dict.fromkeys(process for process, *_ in threads):
+        yield _about("process_name", process, name="links" if process == ranks else f"rank {process}")
         yield _about("process_sort_index", process, sort_index=process)
-    for track, number in numbers.items():
-        name = places[track.process, track.place]
-        lane = f" {track.lane + 1}" if track.lane else ""
-        yield _about("thread_name", track.process, number, name=f"{name}{lane}")
-        yield _about("thread_sort_index", track.process, number, sort_index=number)
+    for process, number, name in threads:
+        yield _about("thread_name", process, number, name=name)
+        yield _about("thread_sort_index", process, number, sort_index=number)
 
-    arguments = _arguments(result)
-    arrows = {"send": {"ph": "s"}, "receive": {"ph": "f", "bp": "e"}}
+    name_of, arguments, message = _names(result), _arguments(result), result.schedule.message.tolist()
+    arrows = {SENDING: '"ph":"s"', RECEIVING: '"ph":"f","bp":"e"'}
     # At one instant senders come before receivers, so that no arrow ends before it has begun.
-    order = sorted(range(len(slices)), key=lambda i: (slices[i].start, slices[i].kind == "receive", tracks[i], i))
-    for place in order:
-        one, track = slices[place], tracks[place]
-        where = {"ts": _microseconds(one.start), "pid": one.process + 1, "tid": numbers[track]}
-        length = {"dur": _microseconds(one.finish - one.start)}
-        yield {"ph": "X", "name": one.name, "cat": one.kind, **where, **length, "args": arguments(one.row)}
-        if one.kind in arrows:
-            number = int(result.schedule.message[one.row])
-            yield {**arrows[one.kind], "name": "message", "cat": "message", "id": number, **where}
+    tracks = np.array(numbers, dtype=int)
+    order = np.lexsort((tracks, slices.kind == RECEIVING, slices.start))
+    columns = (slices.process, tracks, slices.start, slices.finish, slices.row, slices.kind)
+    for process, number, start, finish, row, kind in zip(*(column[order].tolist() for column in columns), strict=True):
+        where = f'"ts":{_microseconds(start)},"pid":{process + 1},"tid":{number}'
+        what = f'"ph":"X","name":"{name_of(kind, row)}","cat":"{_KINDS[kind]}"'
+        yield f'{{{what},{where},"dur":{_microseconds(finish - start)},"args":{arguments(row)}}}'
+        if kind in arrows:
+            yield f'{{{arrows[kind]},"name":"message","cat":"message","id":{message[row]},{where}}}'
 
 
-def _about(what: str, process: int, thread: int | None = None, **args: Any) -> Event:
-    return {"ph": "M", "name": what, "pid": process + 1, **({} if thread is None else {"tid": thread}), "args": args}
+def _about(what: str, process: int, thread: int | None = None, **args: Any) -> str:
+    place = {"pid": process + 1, **({} if thread is None else {"tid": thread})}
+    return _json({"ph": "M", "name": what, **place, "args": args})
 
 
-def _arguments(result: Result) -> Callable[[int], dict[str, Any]]:
+def _arguments(result: Result) -> Callable[[int], str]:
     """Return what gives the arguments of a slice: what stands in the table, and the exact times."""
     schedule, chunks = result.schedule, chunks_in_words(result.schedule)
-    columns = {name: getattr(schedule, name).tolist() for name in ("step", "src", "dst", "op")}
+    columns = [getattr(schedule, name).tolist() for name in ("step", "src", "dst", "op", "message")]
     nbytes = message_bytes(result).tolist()
     times = {f"{name}_s": getattr(result.timeline, name).tolist() for name in TIMES}
 
-    def arguments(row: int) -> dict[str, Any]:
-        step, src, dst, op = (column[row] for column in columns.values())
+    @cache  # a message has a slice at its sender, at its receiver and on every link
+    def arguments(row: int) -> str:
+        step, src, dst, op, message = (column[row] for column in columns)
         exact = {name: column[row] for name, column in times.items()}
         if op == Op.COMPUTE:
-            return {"step": step, "rank": src, "op": "COMPUTE", **exact}
-        message = int(schedule.message[row])
-        return {
-            **{"step": step, "src": src, "dst": dst, "op": Op(op).name, "message": message},
-            **{"chunks": chunks[row], "bytes": nbytes[row], **exact},
-        }
+            return _json({"step": step, "rank": src, "op": "COMPUTE", **exact})
+        told = {"step": step, "src": src, "dst": dst, "op": Op(op).name, "message": message}
+        return _json({**told, "chunks": chunks[row], "bytes": nbytes[row], **exact})
 
     return arguments
 
 
-def _of_ranks(result: Result) -> Iterator[_Slice]:
-    """Yield what every rank does."""
-    done, schedule = activities(result), result.schedule
+def _slices(result: Result, links: LinkUse) -> _Slices:
+    """Return what every rank does and what every link carries; no links where the run had no network."""
+    done, number = activities(result), len(links.row)
+    start, finish = (
+        np.rint(np.concatenate([getattr(done, name), getattr(links, name)]) * 1e9).astype(np.int64)
+        for name in ("start", "finish")
+    )
+    found = _Slices(
+        np.concatenate([done.rank, np.full(number, result.schedule.ranks)]),
+        np.concatenate([np.array(_TRACK_OF)[done.what], links.link]),
+        start,
+        finish,
+        np.concatenate([done.row, links.row]),
+        np.concatenate([done.what, np.full(number, _ON_LINK)]),
+    )
+    order = np.lexsort((found.kind, found.row, finish, start, found.place, found.process))
+    return _Slices(*(column[order] for column in found))
+
+
+def _names(result: Result) -> Callable[[int, int], str]:
+    """Return what gives the name of a slice from its kind and row; there is nothing in it that JSON would escape."""
+    schedule = result.schedule
     src, dst = schedule.src.tolist(), schedule.dst.tolist()
     loads = {row: _load(words) for row, words in chunks_in_words(schedule).items()}
-    names: tuple[Callable[[int], str], ...] = (  # of each of `DOING`
+    names: tuple[Callable[[int], str], ...] = (  # of each of `_KINDS`
         lambda row: f"{loads[row]} to {dst[row]}",
         lambda row: f"{loads[row]} from {src[row]}",
         lambda row: f"reduce {loads[row]} from {src[row]}",
         lambda row: "compute",
         lambda row: f"overhead of {loads[row]}, {src[row]} to {dst[row]}",
+        lambda row: f"{loads[row]}, {src[row]} to {dst[row]}",
     )
-    kinds = list(DOING)
-    columns = (done.rank.tolist(), done.what.tolist(), done.row.tolist())
-    times = (_nanoseconds(done.start), _nanoseconds(done.finish))
-    for rank, what, row, start, finish in zip(*columns, *times, strict=True):
-        yield _Slice(rank, _TRACK_OF[what], start, finish, row, kinds[what], names[what](row))
-
-
-def _of_links(result: Result, use: LinkUse) -> Iterator[_Slice]:
-    """Yield what every link carries; nothing where the run had no network."""
-    schedule = result.schedule
-    src, dst = schedule.src.tolist(), schedule.dst.tolist()
-    loads = {row: _load(words) for row, words in chunks_in_words(schedule).items()}
-    columns = (use.row.tolist(), use.link.tolist(), _nanoseconds(use.start), _nanoseconds(use.finish))
-    for row, link, start, finish in zip(*columns, strict=True):
-        yield _Slice(schedule.ranks, link, start, finish, row, "link", f"{loads[row]}, {src[row]} to {dst[row]}")
+    return lambda kind, row: names[kind](row)
 
 
 def _load(chunks: str) -> str:

@@ -132,6 +132,8 @@ def get_exercise(number: str) -> Exercise:
     'How many steps does the ring take on 12 workers?'
     """
     lesson, _, place = number.strip().partition(".")
+    if not lesson:
+        raise InputError(f"there is no exercise {number}; one is written as 4.2, the second of lesson 4")
     exercises = get_lesson(lesson).exercises()
     if place not in [str(count) for count in range(1, len(exercises) + 1)]:
         first = get_lesson(lesson).number

@@ -68,6 +68,10 @@ EXERCISES = (
                 lambda workers: _equal(workers, sent_by_ring=0),
                 "The ring sends bytes too: 22 times a twelfth of the vector.",
             ),
+            Slip(
+                lambda workers: _equal(workers, tree=2 * (_rounds(workers) - 1)),
+                "3 rounds reach 8 workers. There are 12, so the tree has 4 up and 4 down.",
+            ),
             Slip(lambda workers: _crossing(8), "That is for 8 workers."),
             Slip(lambda workers: _crossing(16), "That is for 16 workers."),
         ),

@@ -62,7 +62,13 @@ EXERCISES = (
         {"workers": 5, "found": 39},
         answer=_who_counted_twice,
         unit="count",
-        slips=(Slip(lambda workers, found: found - _sum(workers), "That is what it held: 2^r. Which r is that?"),),
+        slips=(
+            Slip(lambda workers, found: found - _sum(workers), "That is what it held: 2^r. Which r is that?"),
+            *(
+                Slip(lambda workers, found, one=one: one, f"With worker {one} counted twice it would be {31 + 2**one}.")
+                for one in (0, 1, 2, 4)
+            ),
+        ),
     ),
     Choice(
         "All of these all-reduces are exact but for rounding. Which one leaves {workers} workers with different last "

@@ -126,9 +126,10 @@ def _parse_share(text: str) -> float:
 
 
 def _parse_ratio(text: str) -> float:
+    over, bar, under = text.strip().removesuffix("x").removesuffix("times").partition("/")
     try:
-        value = float(text.strip().removesuffix("x").removesuffix("times"))
-    except ValueError:
+        value = float(over) / (float(under) if bar else 1)
+    except (ValueError, ZeroDivisionError):
         value = math.nan
     if not math.isfinite(value):
         raise InputError(f"the answer must be a number, got {text!r}")
@@ -211,6 +212,8 @@ class Number(Exercise):
                 return Verdict(False, hint.format(**_in_words(self.given)))
         if self.unit in ("time", "size", "bandwidth") and re.fullmatch(r"[\d.]+", text.strip()):
             return Verdict(False, f"{unit.form(found)} is not it. Did you leave out the unit, as in {unit.example}?")
+        if self.unit == "share" and found > 1 and "%" not in text:
+            return Verdict(False, f"{text.strip()} is more than the whole. Per cent are written as in {unit.example}.")
         return Verdict(False, f"{unit.form(found)} is too {'much' if found > right else 'little'}.")
 
     def solution(self) -> str:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from collsim.lessons.exercise import Code
 from collsim.schedule import Schedule
 
 
 def _few_steps(schedule: Schedule) -> str:
     most = (schedule.ranks - 1).bit_length()
-    return "" if schedule.steps <= most else f"it takes {schedule.steps} steps, and {most} are enough."
+    if schedule.steps > most:
+        return f"it takes {schedule.steps} steps, and {most} are enough."
+    sent = Counter(zip(schedule.step.tolist(), schedule.src.tolist(), strict=True))
+    for (step, rank), count in sent.items():
+        if count > 1:
+            return f"in step {step} rank {rank} sends {count} messages, and one is allowed: who else could send them?"
+    return ""
 
 
 def _neighbours(schedule: Schedule) -> str:
@@ -82,7 +90,8 @@ EXERCISES = (
         model=_CHAIN,
     ),
     Code(
-        "Write a broadcast, `your_function(ranks, root=0)`, that takes no more than lg K steps (log2 K, rounded up).",
+        "Write a broadcast, `your_function(ranks, root=0)`, that takes no more than lg K steps (log2 K, rounded up), "
+        "and in which no rank sends more than one message a step.",
         "Whoever has the vector passes it on, so that with each step twice as many have it.",
         collective="broadcast",
         also=_few_steps,

@@ -205,11 +205,14 @@ class Ran:
         As it stands on the page.
     figure : matplotlib.figure.Figure, bytes or None
         The picture that it drew; bytes if a command wrote it to a file.
+    missing : str
+        Why it could not draw: what is not installed.
     """
 
     cell: Cell
     before: Cell
     figure: Figure | bytes | None = None
+    missing: str = ""
 
     @property
     def same(self) -> bool:
@@ -220,7 +223,8 @@ class Ran:
 def run(cells: Sequence[Cell], title: str = "page") -> Iterator[Ran]:
     r"""Run a page from its beginning, a cell each time, in a folder of its own that is removed afterwards.
 
-    Algorithms that a page registers are forgotten at its end. Cells that draw need matplotlib.
+    Algorithms that a page registers are forgotten at its end. Cells that draw need matplotlib; without it they come out
+    as they stand, and `Ran.missing` says so.
 
     Raises
     ------
@@ -273,9 +277,11 @@ def _run_python(cell: Cell, names: dict[str, Any], where: str) -> Ran:
                 figure = value
             elif value is not None:
                 print(repr(value))
-    except CollsimError:
-        raise
     except Exception as error:
+        if cell.picture and isinstance(error, ImportError):
+            return Ran(cell, cell, missing=str(error))
+        if isinstance(error, CollsimError):
+            raise
         raise LessonError(f"{where} raised {type(error).__name__}: {error}") from error
     return Ran(replace(cell, output=printed.getvalue()), cell, figure)
 

@@ -50,6 +50,14 @@ EXERCISES = (
                 lambda workers, size: _steps(workers) * alone(size),
                 "In a step a worker sends one part, an eighth of the vector.",
             ),
+            Slip(
+                lambda workers, size: seconds("ring", workers, size) / _steps(workers),
+                "That is one step. How many are there?",
+            ),
+            Slip(
+                lambda workers, size: sending(size),
+                "So long it takes to send the vector once. How often does an eighth of it leave each worker?",
+            ),
         ),
     ),
     Number(

@@ -40,6 +40,7 @@ EXERCISES = (
                 lambda workers, size: seconds("tree", workers, size) / 2, "That is the way up. The sum comes down too."
             ),
             Slip(lambda workers, size: seconds("naive", workers, size), "That is what `naive` takes."),
+            Slip(lambda workers, size: alone(size), "That is one round. How many are there, up and down?"),
             Slip(
                 lambda workers, size: 2 * workers * alone(size),
                 "One round for each worker? In a round half of those that are left report, all at once.",

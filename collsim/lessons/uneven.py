@@ -56,6 +56,10 @@ EXERCISES = (
                 ),
                 "A delay is not shared out: who waits for the late one?",
             ),
+            Slip(
+                lambda workers, size, late, later: _done(workers, size, late),
+                "That is without the other one. Who is the last to come?",
+            ),
             Slip(lambda workers, size, late, later: parse_time(later), "Then the last one comes. And then?"),
         ),
     ),
@@ -90,6 +94,7 @@ EXERCISES = (
                 lambda computes: _waiting(computes) * 4 / 3,
                 "That is for the three that wait. The slowest one works all the time: count it too.",
             ),
+            Slip(lambda computes: 1 - _waiting(computes), "That is the part in which they work."),
         ),
     ),
 )

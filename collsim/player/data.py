@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collsim.activities import first_rows
 from collsim.contents import Contents, Move, Piece, State, history, rank_name
 from collsim.errors import InputError
 from collsim.layouts import Position, Wire, layout, shared_media
@@ -141,7 +142,7 @@ class _Page:
         self.result = result
         self.schedule = schedule = result.schedule
         # Rows of one message travel together: the first one stands for it.
-        first = np.flatnonzero(np.diff(schedule.message, prepend=-1) > 0)
+        first = first_rows(schedule)
         self.kept = _choose(result, first)
         self.left_out = [self.kept.left_out] if self.kept.left_out else []
         ends = np.append(first, len(schedule))[np.searchsorted(first, self.kept.rows) + 1]
@@ -463,7 +464,9 @@ def _labelled(node: Node) -> tuple[str, str, int]:
     """Return the label of a node in the picture, its name and its kind."""
     if isinstance(node, Wire):
         return str(node.medium), f"shared medium {node.medium}", 2
-    return (str(node), node_name(node), 0) if isinstance(node, int) else (str(node), f"switch {node}", 1)
+    if isinstance(node, int):
+        return str(node), node_name(node), 0
+    return str(node), str(node) if str(node).startswith("switch") else f"switch {node}", 1
 
 
 class _Bends:

@@ -310,7 +310,7 @@ class _Table:
 
 
 def networks_in_words(rows: Sequence[Record]) -> list[str]:
-    """Return the different networks of rows, without the number of ranks that a sweep puts there.
+    """Return the different networks of rows, without the numbers of ranks that a sweep puts there.
 
     Examples
     --------
@@ -318,11 +318,21 @@ def networks_in_words(rows: Sequence[Record]) -> list[str]:
     ['star']
     >>> networks_in_words([{"topology": "star:8", "ranks": 8}, {"topology": "star:8", "ranks": 4}])
     ['star:8']
+    >>> networks_in_words([{"topology": "torus:2x2", "ranks": 4}, {"topology": "torus:4x2", "ranks": 8}])
+    ['torus']
     """
     names = list(dict.fromkeys(str(row["topology"]) for row in rows))
     if len(names) > 1:
-        names = list(dict.fromkeys(str(row["topology"]).removesuffix(f":{row['ranks']}") for row in rows))
+        names = list(dict.fromkeys(_without_ranks(str(row["topology"]), row["ranks"]) for row in rows))
     return names
+
+
+def _without_ranks(name: str, ranks: int) -> str:
+    """Return the name of a shape, if behind it stand no more than dimensions with so many ranks."""
+    shape, _, dimensions = name.rpartition(":")
+    numbers = dimensions.split("x")
+    whole = all(number.isdecimal() for number in numbers)
+    return shape if shape and whole and math.prod(map(int, numbers)) == ranks else name
 
 
 def _table(rows: Iterable[Record], axis: str, plural: str, same: tuple[str, str]) -> _Table:

@@ -250,8 +250,10 @@ class _Picture:
             for ends in ((cable.a, cable.b), (cable.b, cable.a))
         }
         # Many lines around the back hide everything else: then only their ends are drawn.
-        behind = sum(aside != 0 for aside in self.aside.values())
-        self.stubs = behind > _MOST_AROUND and is_grid(topology)
+        behind = [cable for cable in self.cables if self.aside[cable.a, cable.b] != 0]
+        self.stubs: set[tuple[Node, Node]] = set()
+        if len(behind) > _MOST_AROUND and is_grid(topology):
+            self.stubs = {(cable.a, cable.b) for cable in behind if not self._differ(cable)}
 
     def _radius(self, xs: Sequence[float], ys: Sequence[float]) -> float:
         """Return the radius of a node, in the layout's unit: so that the nearest two do not touch."""
@@ -327,7 +329,7 @@ class _Picture:
                 ):
                     points = self._points(*ends, side, apart=True)
                     self._line(axes, points, numbers, True, special, bool(strong & set(numbers)))
-            elif self.stubs and aside:
+            elif (cable.a, cable.b) in self.stubs:
                 for ends in ((cable.a, cable.b), (cable.b, cable.a)):
                     self._line(axes, self._stub(*ends), cable.there or cable.back, False, special, bool(strong))
             else:

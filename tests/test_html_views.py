@@ -12,7 +12,7 @@ import pytest
 
 import collsim as cs
 from collsim.cli import main
-from collsim.notebook import topology_html
+from collsim.html_views import topology_html
 from collsim.topology import Link, Topology, cable
 
 FIGURES = {"bandwidth": "10GB/s", "latency": "1us"}
