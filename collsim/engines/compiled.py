@@ -119,13 +119,13 @@ class _Run:
         graph, moves = self.graph, self.moves
         none = np.zeros(0, dtype=np.int32)
         if graph.step is not None:
-            first, item = k.rank_lists(graph.ranks, graph.src, graph.dst, graph.transfer)
-            at, left, step = first[:-1].copy(), np.zeros(graph.ranks, dtype=np.int32), graph.step
+            at, item = k.chain_gates(graph.ranks, graph.src, graph.dst, graph.transfer, graph.step)
+            first, left = np.zeros(0, dtype=np.int64), np.zeros(graph.ranks, dtype=np.int32)
             pile = 1
         else:
             first, gates = graph.followers
             item = gates.astype(np.int32, copy=False)
-            at, left, step = np.zeros(0, dtype=np.int64), none, none
+            at = left = none
             pile = graph.nodes + 1
         time, gate = _releases(graph)
         waits = self._waits(gate)
@@ -141,7 +141,7 @@ class _Run:
             waits=none if few else waits.astype(np.int32, copy=False),
             few=waits.astype(np.uint8, copy=False) if few else np.zeros(0, dtype=np.uint8),
             apart=int(self.apart),
-            step=np.ascontiguousarray(step),
+            by_step=int(graph.step is not None),
             first=first.astype(np.int64, copy=False),
             item=item,
             at=at,
@@ -168,21 +168,22 @@ class _Run:
 
     def _times(self, keep: bool) -> None:
         none = np.zeros(0)
-        self.ends = none  # of moves; NaN where one has not finished
         if keep:
-            ready, finish = np.full(self.moves, np.nan), np.full(self.moves, np.nan)
+            # NaN where a move has not finished, or no packet of it has started; the rest is written in time.
+            ready, finish = np.empty(self.moves), np.full(self.moves, np.nan)
             # What is the same by definition is there once: memory is what limits large runs.
             start = ready if self.starts_when_ready and not self.works else np.full(self.moves, np.nan)
-            arrive = np.full(self.moves, np.nan) if self.works or self.apart else finish
-            sent = np.full(self.moves, np.nan) if self.apart else finish
-            self.timeline = Timeline(ready, start, arrive, finish, sent)
+            arrive = np.empty(self.moves) if self.works or self.apart else finish
+            sent = np.empty(self.moves) if self.apart else finish
+            rank = np.zeros(self.graph.ranks)
+            self.timeline = Timeline(ready, start, arrive, finish, sent, rank)
             self.times = k.Times(
                 ready=ready,
                 start=none if start is ready else start,
                 sent=none if sent is finish else sent,
                 arrive=none if arrive is finish else arrive,
                 finish=finish,
-                rank=np.zeros(self.graph.ranks),
+                rank=rank,
             )
         else:
             self.times = k.Times(none, none, none, none, none, np.zeros(self.graph.ranks))
@@ -200,7 +201,8 @@ class _Run:
         why, finished = k.TELL, 0
         while why != k.DONE:
             if why == k.MORE_EVENTS:
-                self.q = self.q._replace(key=_twice(self.q.key), heap=_twice(self.q.heap))
+                more = np.full(len(self.q.heap), np.inf)
+                self.q = self.q._replace(key=np.concatenate([self.q.key, more]), heap=_twice(self.q.heap))
             elif why == k.MORE_DECISIONS:
                 self.st = self.st._replace(line=_twice(self.st.line), decision=_twice(self.st.decision))
             elif why == k.MORE_FLOWS:
@@ -367,7 +369,8 @@ class _Links(_Run):
         begin = np.cumsum(amount) - amount
         if packet == math.inf and amount.max(initial=0) <= 1 and (not numbered or graph.transfer.all()):
             self.parts = k.Parts(np.zeros(0, np.int64), _NO_INTS, _NO_FLOATS, _NO_INTS, _NO_INTS, 1)
-            self.part_route = begin.astype(np.int32)[self.route]
+            # Where every pair has one, routes have the numbers of pairs.
+            self.part_route = self.route if amount.all() else begin.astype(np.int32)[self.route]
             self.number = 0
             return
         several = np.where(graph.transfer, amount[self.route], 0)

@@ -269,7 +269,7 @@ class Queue(NamedTuple):
     place: Pairs
     lane: Pairs  # (LANES, 2): first and last event
     delay: Floats  # of each lane
-    key: Floats  # times in the heap
+    key: Floats  # times in the heap; infinite behind its end, and there are more of them than events
     heap: Ints  # events in the heap
     size: Longs  # 0 events in the heap, 1 lane `due` looks at, 2 lane used last, 3 lanes not empty, 4 lanes ever used
     recent: Floats  # the last delay that had no lane
@@ -286,7 +286,7 @@ def new_queue(events: int, heap: int, *, taken_out: bool) -> Queue:
         np.empty((events if taken_out else 0, 2), dtype=np.int32),
         np.full((LANES, 2), -1, dtype=np.int32),
         np.full(LANES, np.nan),
-        np.empty(heap),
+        np.full(heap + 4, INF),
         np.empty(heap, dtype=np.int32),
         np.array([0, 1, 1, 0, 2]),
         np.full(1, np.nan),
@@ -319,10 +319,13 @@ def _down(q: Queue, i: int, event: int, t: float) -> None:
         child = 4 * i + 1
         if child >= n:
             break
-        best, least = child, q.key[child]
-        for c in range(child + 1, min(child + 4, n)):
-            if q.key[c] < least:
-                best, least = c, q.key[c]
+        # Which is the least is worked out without a branch, for nobody can foresee it.
+        one, two = q.key[child], q.key[child + 1]
+        three, four = q.key[child + 2], q.key[child + 3]
+        best, best_of_others = child + int(two < one), child + 2 + int(four < three)
+        least, least_of_others = min(one, two), min(three, four)
+        best += (best_of_others - best) * int(least_of_others < least)
+        least = min(least, least_of_others)
         if least >= t:
             break
         other = q.heap[best]
@@ -411,8 +414,9 @@ def remove(q: Queue, event: int) -> None:
     i = where - LANES
     n = q.size[0] - 1
     q.size[0] = n
+    last, t = q.heap[n], q.key[n]
+    q.key[n] = INF
     if i < n:
-        last, t = q.heap[n], q.key[n]
         if i > 0 and q.key[(i - 1) >> 2] > t:
             _up(q, i, last, t)
         else:
@@ -447,8 +451,10 @@ def due(q: Queue, limit: float) -> int:
         event = q.heap[0]
         n = q.size[0] - 1
         q.size[0] = n
+        last, t = q.heap[n], q.key[n]
+        q.key[n] = INF
         if n:
-            _down(q, 0, q.heap[n], q.key[n])
+            _down(q, 0, last, t)
         return event
     event = q.lane[AT_ONCE, HEAD]
     if event >= 0:
@@ -482,10 +488,12 @@ class Graph(NamedTuple):
     waits: Ints
     few: Bytes
     apart: int  # 1 if each end of a move has a counter of its own
-    step: Ints  # of each move; empty if there are lists of gates
-    first: Longs  # by step: of each rank's moves in `item`; else of each moment's gates
-    item: Ints  # by step: moves of each rank; else gates
-    at: Longs  # by step: where each rank is in its list
+    by_step: int  # 1 if moves are ordered by step
+    first: Longs  # else: of each moment's gates in `item`
+    # By step: of each gate the next one of the same rank, if that is of a later step as -2 less its number; -1 after
+    # the last. Else gates.
+    item: Ints
+    at: Ints  # by step: the gate at which each rank enters its next step; -1 if it has none
     left: Ints  # by step: moves of its step that each rank has still to finish
     release_time: Floats  # in ascending order
     release_gate: Longs
@@ -614,25 +622,20 @@ def take_posted(q: Queue, state: State) -> int:
 @njit
 def enter(g: Graph, q: Queue, state: State, rank: int) -> None:
     """Let a rank enter the next step in which it has moves."""
-    place, end = g.at[rank], g.first[rank + 1]
-    if place == end:
-        return
-    step, begin = g.step[g.item[place]], place
-    while place < end:
-        row = g.item[place]
-        if g.step[row] != step:
-            break
-        receiving = g.transfer[row] and g.src[row] != rank
-        _count_down(g, q, state, 2 * row + receiving)
-        place += 1
-    g.left[rank] = place - begin
-    g.at[rank] = place
+    gate, gates = g.at[rank], 0
+    while gate >= 0:
+        after = g.item[gate]
+        _count_down(g, q, state, gate)
+        gates += 1
+        gate = after
+    g.left[rank] = gates
+    g.at[rank] = -2 - gate if gate < -1 else -1
 
 
 @njit
 def passed(g: Graph, q: Queue, state: State, moment: int) -> None:
     """Tell all that wait for a moment of a move: 2 row, its sender is done; 2 row + 1, it has finished."""
-    if len(g.step):
+    if g.by_step:
         row = moment >> 1
         if moment & 1 or g.transfer[row]:
             rank = g.dst[row] if moment & 1 else g.src[row]
@@ -655,8 +658,8 @@ def begin(g: Graph, q: Queue, state: State) -> None:
     if state.count[STARTED]:
         return
     state.count[STARTED] = 1
-    if len(g.step):
-        for rank in range(len(g.first) - 1):
+    if g.by_step:
+        for rank in range(len(g.at)):
             enter(g, q, state, rank)
     else:
         for counter in range(max(len(g.waits), len(g.few))):  # each waits for the start, too
@@ -689,7 +692,7 @@ class Stations(NamedTuple):
     """Servers, one customer at a time: who came first is served first, of those at one instant the lowest number."""
 
     busy: Flags  # bool (servers,); of those that have an `until`: somebody waits for it, so there is an event
-    until: Floats  # how long each is busy: links of fifo, and the parts of LogGP's hosts
+    until: Floats  # how long each is busy: send ports, links of fifo, and the parts of LogGP's hosts
     queue: Pairs  # (servers, 2): first and last customer
     serving: Ints  # customer of each server
     # Nobody is a customer that waits and an event under way at once: the next two are the queue's own columns.
@@ -945,27 +948,12 @@ def _advance(g: Graph, q: Queue, state: State) -> float:
     return now
 
 
-@inlined
-def _pause(q: Queue, state: State, st: Stations, adding: int, flows: int) -> int:
-    """Return why the kernel must be left for a moment, or DONE if it need not.
-
-    `adding` events and decisions may be next, and besides an event for each of `flows`.
-    """
-    if q.size[0] + adding + flows > len(q.heap):
-        return MORE_EVENTS
-    if max(state.count[DECISIONS], state.count[LINE_TAIL]) + adding > len(st.decision):
-        return MORE_DECISIONS
-    state.count[TURNS] -= 1
-    if state.count[TURNS] < 0:
-        return TELL
-    return DONE
-
-
 @njit
 def _turns(q: Queue, state: State, st: Stations, adding: int, flows: int) -> int:
     """Return how many turns a kernel may take before it must ask again: each may add `adding` events and decisions.
 
-    Less than one, it is what `_pause` returns, negated. To ask at every turn costs a tenth of the time.
+    Less than one, it is why the kernel must be left for a moment, negated. To ask at every turn costs a tenth of the
+    time. There may be an event besides for each of `flows`.
     """
     turns = state.count[TURNS]
     if turns <= 0:
@@ -979,6 +967,17 @@ def _turns(q: Queue, state: State, st: Stations, adding: int, flows: int) -> int
         return -MORE_DECISIONS
     state.count[TURNS] -= turns
     return turns
+
+
+@inlined
+def _await(q: Queue, st: Stations, servers: int, server: int, now: float, kind: float) -> None:
+    """Let a server decide again when it is free, if anybody waits for that; nobody else asks."""
+    if st.queue[server, HEAD] >= 0 and not st.busy[server]:
+        st.busy[server] = True
+        add_at(q, servers + server, now, st.until[server], kind)
+
+
+_AT_A_PORT = -1.0  # the kind of the events at which it is free
 
 
 @kernel
@@ -1005,17 +1004,11 @@ def alpha_beta(where: Array) -> int:
                 if len(times.ready):
                     times.ready[row] = now
                 if g.transfer[row]:
-                    state.phase[row] = LINK
-                    come(
-                        st,
-                        state,
-                        g.src[row],
-                        row,
-                        0,
-                        now,
-                        beta[route[row]] * size_of(g, row) if in_order else 1.0,
-                        in_order,
-                    )
+                    queue_up(st, g.src[row], row, now, beta[route[row]] * size_of(g, row) if in_order else 1.0)
+                    if st.until[g.src[row]] > now:
+                        _await(q, st, moves, g.src[row], now, _AT_A_PORT)
+                    else:
+                        decide(st, state, g.src[row], row, in_order)
                 else:
                     _arrive(g, q, state, times, st, 2 * ranks, row, now, in_order)
                 continue
@@ -1033,7 +1026,7 @@ def alpha_beta(where: Array) -> int:
                 busy = beta[route[event]] * size_of(g, event) if in_order else 1.0
                 come(st, state, ranks + g.dst[event], event, 0, now, busy, in_order)
                 continue
-            if not state.count[DECISIONS] and state.count[LINE_HEAD] == state.count[LINE_TAIL]:
+            if not _decisions(state):
                 break
             if q.size[0] + 3 * state.count[DECISIONS] + 4 > len(q.heap):
                 return MORE_EVENTS
@@ -1043,15 +1036,25 @@ def alpha_beta(where: Array) -> int:
                 decision = next_decision(st, state, in_order)
                 if decision < 0:
                     break
-                row, server = serve(st, state, decision, 0, in_order), decision & 0xFFFFFFFF
+                server = decision & 0xFFFFFFFF
+                if st.until[server] > now:
+                    _await(q, st, moves, server, now, _AT_A_PORT)
+                    continue
+                row = serve(st, state, decision, 0, in_order)
                 if row >= 0 and server >= 2 * ranks:
                     _work(g, q, times, moves + server, row, now)
                 elif row >= 0:
-                    add(q, moves + server, now, beta[route[row]] * size_of(g, row))
+                    busy = beta[route[row]] * size_of(g, row)
                     if server < ranks:
                         if len(times.start):
                             times.start[row] = now
                         add(q, row, now, alpha[route[row]])
+                    if server < ranks and not in_order:  # an end that takes no time has its turn among the others
+                        st.busy[server] = False
+                        st.until[server] = now + busy
+                        _await(q, st, moves, server, now, _AT_A_PORT)
+                    else:
+                        add(q, moves + server, now, busy)
                 if in_order:
                     break  # see first what that brings about
         now = _advance(g, q, state)
@@ -1108,11 +1111,14 @@ def fifo(where: Array) -> int:
     begin(g, q, state)
     now = state.now[0]
     release(g, q, state, now)
+    turns = 0
     while True:
         while True:
-            why = _pause(q, state, st, 4 + parts.most, 0)
-            if why:
-                return why
+            if turns == 0:
+                turns = _turns(q, state, st, 4 + parts.most, 0)
+                if turns < 0:
+                    return -turns
+            turns -= 1
             row = take_ready(q, state)
             if row >= 0:
                 if len(times.ready):
@@ -1150,6 +1156,8 @@ def fifo(where: Array) -> int:
                 continue
             if not _decisions(state):
                 break
+            state.count[TURNS] += turns  # asked again, for there may be many decisions in this one
+            turns = 0
             while True:
                 if q.size[0] + 4 > len(q.heap):
                     return MORE_EVENTS
@@ -1158,7 +1166,7 @@ def fifo(where: Array) -> int:
                     break
                 server = decision & 0xFFFFFFFF
                 if server < processors and st.until[server] > now:
-                    _await(q, st, servers, server, now)
+                    _await(q, st, servers, server, now, st.until[server] - now)
                     continue
                 customer = serve(st, state, decision, 0 if server >= processors else base, in_order)
                 if customer < 0:
@@ -1173,7 +1181,7 @@ def fifo(where: Array) -> int:
                     st.until[server] = _cross(g, q, times, parts, net, route, hop, base, part, now)
                     if st.queue[server, HEAD] >= 0:
                         if st.until[server] > now:
-                            _await(q, st, servers, server, now)
+                            _await(q, st, servers, server, now, st.until[server] - now)
                         else:
                             free(st, state, server, base, in_order)
                             break
@@ -1182,14 +1190,6 @@ def fifo(where: Array) -> int:
         now = _advance(g, q, state)
         if now == INF:
             return DONE
-
-
-@inlined
-def _await(q: Queue, st: Stations, servers: int, server: int, now: float) -> None:
-    """Let a link decide again when it is free, if anybody waits for that; nobody else asks."""
-    if st.queue[server, HEAD] >= 0 and not st.busy[server]:
-        st.busy[server] = True
-        add_at(q, servers + server, now, st.until[server], st.until[server] - now)
 
 
 @inlined
@@ -1255,7 +1255,7 @@ def _next_hop(
     busy = _bytes(g, parts, part) / net.bandwidth[net.link[at]] if in_order else 1.0
     queue_up(st, server, base + part, now, busy)
     if st.until[server] > now:
-        _await(q, st, len(q.time) - len(st.busy), server, now)
+        _await(q, st, len(q.time) - len(st.busy), server, now, st.until[server] - now)
     else:
         decide(st, state, server, part, in_order)
 
@@ -1560,23 +1560,6 @@ def maxmin(where: Array) -> int:
                 turns -= more
                 state.count[TURNS] += more
             turns -= 1
-            row = take_ready(q, state)
-            if row >= 0:
-                if len(times.ready):
-                    times.ready[row] = now
-                if not g.transfer[row]:
-                    _arrive(g, q, state, times, st, 0, row, now, in_order)
-                    continue
-                if len(times.start):
-                    times.start[row] = now
-                if whole:
-                    state.phase[row] = FLYING
-                    add(q, row, now, net.latency[route[row]])
-                else:
-                    for part in range(parts.first[row], parts.first[row + 1]):
-                        state.phase[part] = FLYING
-                        add(q, base + part, now, net.latency[route[part]])
-                continue
             event = due(q, now * _SAME_TIME)
             if event >= servers:
                 row = st.serving[event - servers]
@@ -1602,6 +1585,30 @@ def maxmin(where: Array) -> int:
                     if parts.left[row]:
                         continue
                 _arrive(g, q, state, times, st, 0, row, now, in_order)
+                continue
+            row = take_ready(q, state)
+            if row >= 0:
+                while True:
+                    if len(times.ready):
+                        times.ready[row] = now
+                    if not g.transfer[row]:
+                        _arrive(g, q, state, times, st, 0, row, now, in_order)
+                    else:
+                        if len(times.start):
+                            times.start[row] = now
+                        if whole:
+                            state.phase[row] = FLYING
+                            add(q, row, now, net.latency[route[row]])
+                        else:
+                            for part in range(parts.first[row], parts.first[row + 1]):
+                                state.phase[part] = FLYING
+                                add(q, base + part, now, net.latency[route[part]])
+                    if turns == 0:
+                        break
+                    row = take_ready(q, state)
+                    if row < 0:
+                        break
+                    turns -= 1
                 continue
             decision = next_decision(st, state, in_order)
             if decision >= 0:
@@ -1768,11 +1775,14 @@ def loggp(where: Array) -> int:
     begin(g, q, state)
     now = state.now[0]
     release(g, q, state, now)
+    turns = 0
     while True:
         while True:
-            why = _pause(q, state, st, 4, 0)
-            if why:
-                return why
+            if turns == 0:
+                turns = _turns(q, state, st, 4, 0)
+                if turns < 0:
+                    return -turns
+            turns -= 1
             row = take_ready(q, state)
             if row >= 0:
                 if len(times.ready):
@@ -1810,6 +1820,8 @@ def loggp(where: Array) -> int:
                 continue
             if not _decisions(state):
                 break
+            state.count[TURNS] += turns  # asked again, for there may be many decisions in this one
+            turns = 0
             while True:
                 if q.size[0] + 4 > len(q.heap):
                     return MORE_EVENTS
@@ -1834,33 +1846,22 @@ def loggp(where: Array) -> int:
 
 
 @kernel_of_arrays
-def _count_moves(src: Array, dst: Array, transfer: Array, first: Array) -> None:
-    for row in range(len(src)):
-        first[src[row] + 1] += 1
-        if transfer[row]:
-            first[dst[row] + 1] += 1
-    for rank in range(len(first) - 1):
-        first[rank + 1] += first[rank]
+def _chain_gates(src: Array, dst: Array, transfer: Array, step: Array, last: Array, head: Array, item: Array) -> None:
+    for i in range(len(src)):
+        row = len(src) - 1 - i
+        for receiving in range(2 if transfer[row] else 1):
+            rank = dst[row] if receiving else src[row]
+            after = head[rank]
+            item[2 * row + receiving] = after if after < 0 or last[rank] == step[row] else -2 - after
+            head[rank], last[rank] = 2 * row + receiving, step[row]
 
 
-@kernel_of_arrays
-def _fill_lists(src: Array, dst: Array, transfer: Array, place: Array, item: Array) -> None:
-    for row in range(len(src)):
-        item[place[src[row]]] = row
-        place[src[row]] += 1
-        if transfer[row]:
-            item[place[dst[row]]] = row
-            place[dst[row]] += 1
-
-
-def rank_lists(ranks: int, src: Array, dst: Array, transfer: Array) -> tuple[Array, Array]:
-    """Return the moves of each rank, in the order of rows: rank r's are ``item[first[r] : first[r + 1]]``."""
-    first = np.zeros(ranks + 1, dtype=np.int64)
-    src, dst, transfer = _fixed(src), _fixed(dst), _fixed(transfer)
-    _count_moves(src, dst, transfer, first)
-    item = np.empty(first[-1], dtype=np.int32)
-    _fill_lists(src, dst, transfer, first[:-1].copy(), item)
-    return first, item
+def chain_gates(ranks: int, src: Array, dst: Array, transfer: Array, step: Array) -> tuple[Array, Array]:
+    """Return the first gate of each rank, and of each gate the next, as `Graph` has them in `at` and `item`."""
+    head, item = np.full(ranks, -1, dtype=np.int32), np.empty(2 * len(src), dtype=np.int32)
+    columns = (_fixed(column) for column in (src, dst, transfer, step))
+    _chain_gates(*columns, np.zeros(ranks, dtype=np.int32), head, item)
+    return head, item
 
 
 @kernel_of_arrays

@@ -30,6 +30,8 @@ class Timeline:
     sent : ndarray, optional
         The sender is done with it. Under a model where both ends of a move are one (all but LogGP) that is when it
         finishes; then this may be left out.
+    ranks_done : ndarray, optional
+        When each rank is done with the last of its moves, shape (ranks,), where the engine knows.
     """
 
     ready: Floats
@@ -37,6 +39,7 @@ class Timeline:
     arrive: Floats
     finish: Floats
     sent: Floats = field(default_factory=lambda: np.zeros(0))
+    ranks_done: Floats | None = None
 
     def __post_init__(self) -> None:
         if not len(self.sent):
@@ -57,6 +60,8 @@ class Timeline:
 
     def rank_ends(self, ranks: int, src: Ints, dst: Ints) -> Floats:
         """Return when each rank is done with the last of its moves, shape (ranks,); 0 if it has none."""
+        if self.ranks_done is not None:
+            return self.ranks_done
         ends = np.zeros(ranks)
         np.maximum.at(ends, src, self.sent)
         np.maximum.at(ends, dst, self.finish)
