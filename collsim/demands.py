@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ class Demand:
         if not len(self.taking_part):
             object.__setattr__(self, "taking_part", np.ones(len(self.receive), dtype=bool))
 
-    @property
+    @cached_property
     def total(self) -> float:
         """What all messages must have together, in bytes."""
         singles = max(float(self.receive.sum()), float(self.send.sum()))
@@ -122,7 +123,7 @@ def _all_reduce(collective: Collective, ranks: int, size: Size) -> Demand:
         return float(n[0]) if inside.any() and not inside.all() else 0.0
 
     def among(parts: Sequence[Bools]) -> float:
-        return 2.0 * (sum(bool(part.any()) for part in parts) - 1) * float(n[0])
+        return 2.0 * (int(np.any(parts, axis=1).sum()) - 1) * float(n[0])
 
     words = ("n bytes", "n bytes")
     return Demand(n, n, *words, leaving, _all(ranks), "2(K-1)n bytes", among, added=(ranks - 1) * n[0])
