@@ -282,14 +282,25 @@ class Result:
             )
         return found
 
-    def _repr_html_(self) -> str:
+    @property
+    def title(self) -> str:
+        """What ran where, in a line.
+
+        Examples
+        --------
+        >>> import collsim as cs
+        >>> cs.simulate(cs.make_schedule("all_reduce", "ring", 4), alpha="1us", beta="1ns", nbytes="4kB").title
+        'all_reduce by ring: 4 ranks, 4 kB without a topology (model alpha-beta, ordering step)'
+        """
         schedule = self.schedule
         where = f"on {self.topology}" if self.topology else "without a topology"
-        title = (
+        return (
             f"{schedule.collective.name} by {schedule.algorithm}: {schedule.ranks} ranks, {format_size(self.nbytes)} "
             f"{where} (model {self.model}, ordering {self.ordering})"
         )
-        return facts_table(title, self.facts())
+
+    def _repr_html_(self) -> str:
+        return facts_table(self.title, self.facts())
 
     def to_frame(self) -> pd.DataFrame:
         """Return the schedule's table with ``nbytes`` and the times of every move joined on.

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from collsim.cli.networks import network_and_ranks, topology_options
-from collsim.cli.options import algorithm_options, parse_offsets, parse_options, settings, simulation_options
+from collsim.cli.networks import network_and_ranks, run_options
+from collsim.cli.options import parse_offsets, parse_options, settings
 from collsim.cli.output import print_facts, print_json, print_table, print_words, progress_bar
 from collsim.explanation import PARTS, Explanation, MoveOnPath, Usage, Waited, explain, named, written_out
 from collsim.simulation import choose_schedule, simulate
@@ -32,15 +32,7 @@ Examples:
   collsim explain broadcast -a binomial -n 8 -s 1MB -t star --bandwidth 10GB/s --latency 5us --offset 4=1ms
 """,
 )
-@click.argument("collective")
-@click.option("-a", "--algorithm", required=True, metavar="NAME", help="See 'collsim list', or file.py:function.")
-@click.option("-n", "--ranks", metavar="K", help="Number of ranks (default: as many as the topology has).")
-@click.option("-s", "--size", required=True, metavar="SIZE", help="Of the whole vector: 4GB, 64MiB, 1000.")
-@click.option("-t", "--topology", metavar="NAME", help="A shape, a machine or a TOML file; see 'collsim list'.")
-@topology_options
-@simulation_options
-@algorithm_options
-@click.option("--offset", "offsets", multiple=True, metavar="RANK=TIME", help="A rank that starts late: 3=1ms.")
+@run_options
 @click.option("--moves", is_flag=True, help="Also show the critical path, move by move.")
 @click.option("--no-advice", is_flag=True, help="Do not try other algorithms.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -74,11 +66,7 @@ def command(
 
 def _print(found: Explanation, moves: bool) -> None:
     result = found.result
-    where = f"on {result.topology}" if result.topology else "without a topology"
-    click.echo(
-        f"{result.schedule.collective.name} by {result.schedule.algorithm}: {result.schedule.ranks} ranks, "
-        f"{format_size(result.nbytes)} {where} (model {result.model}, ordering {result.ordering})\n"
-    )
+    click.echo(f"{result.title}\n")
     count = found.moves_on_path
     print_facts(
         {

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from collsim.cli import comma_separated
+from collsim.cli.options import algorithm_options, simulation_options
 from collsim.errors import InputError
 from collsim.placement import PLACEMENTS
 from collsim.routing import ROUTINGS
@@ -51,6 +52,31 @@ def topology_options(command: Command) -> Command:
                 "May be repeated.",
             ),
             click.option("--injection", metavar="RATE", help="The most that a rank can send, and receive: 50GB/s."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def run_options(command: Command) -> Command:
+    """Add what says which run is meant: collective, algorithm, ranks, size, network, and how it is simulated."""
+    for option in reversed(
+        (
+            click.argument("collective"),
+            click.option(
+                "-a", "--algorithm", required=True, metavar="NAME", help="See 'collsim list', or file.py:function."
+            ),
+            click.option("-n", "--ranks", metavar="K", help="Number of ranks (default: as many as the topology has)."),
+            click.option("-s", "--size", required=True, metavar="SIZE", help="Of the whole vector: 4GB, 64MiB, 1000."),
+            click.option(
+                "-t", "--topology", metavar="NAME", help="A shape, a machine or a TOML file; see 'collsim list'."
+            ),
+            topology_options,
+            simulation_options,
+            algorithm_options,
+            click.option(
+                "--offset", "offsets", multiple=True, metavar="RANK=TIME", help="A rank that starts late: 3=1ms."
+            ),
         )
     ):
         command = option(command)

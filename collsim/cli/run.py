@@ -9,17 +9,16 @@ import click
 
 from collsim.accuracy import CHECKED_DTYPES, check
 from collsim.catalog import make_schedule
-from collsim.cli.networks import network_and_ranks, topology_options
-from collsim.cli.options import algorithm_options, parse_offsets, parse_options, settings, simulation_options, was_given
+from collsim.cli.networks import network_and_ranks, run_options
+from collsim.cli.options import parse_offsets, parse_options, settings, was_given
 from collsim.cli.output import print_facts, print_json, progress_bar
 from collsim.errors import InputError
 from collsim.formats import check_trace, write_trace
-from collsim.results import Result
 from collsim.schedule import Schedule
 from collsim.simulation import choose_schedule, simulate
 from collsim.symmetric import SymmetricSchedule
 from collsim.topology_files import load_topology
-from collsim.units import format_size, parse_count
+from collsim.units import parse_count
 
 # With --check the numbers are the point; the times need some network.
 _CHECKED_ON = "book"
@@ -38,15 +37,7 @@ Examples:
   collsim run all_reduce -a ring -s 64MiB -t nvidia/dgx-a100 --trace ring.json
 """,
 )
-@click.argument("collective")
-@click.option("-a", "--algorithm", required=True, metavar="NAME", help="See 'collsim list', or file.py:function.")
-@click.option("-n", "--ranks", metavar="K", help="Number of ranks (default: as many as the topology has).")
-@click.option("-s", "--size", required=True, metavar="SIZE", help="Of the whole vector: 4GB, 64MiB, 1000.")
-@click.option("-t", "--topology", metavar="NAME", help="A shape, a machine or a TOML file; see 'collsim list'.")
-@topology_options
-@simulation_options
-@algorithm_options
-@click.option("--offset", "offsets", multiple=True, metavar="RANK=TIME", help="A rank that starts late: 3=1ms.")
+@run_options
 @click.option(
     "--check",
     "checked",
@@ -118,20 +109,11 @@ def command(
     if as_json:
         print_json(record)
     else:
-        _print(result)
+        click.echo(f"{result.title}\n")
+        print_facts(result.facts())
         if report is not None:
             click.echo()
             print_facts(report.facts())
     if report is not None and not report.passed:
         click.echo(f"collsim: error: {report.fault}", err=True)
         sys.exit(1)
-
-
-def _print(result: Result) -> None:
-    schedule = result.schedule
-    where = f"on {result.topology}" if result.topology else "without a topology"
-    click.echo(
-        f"{schedule.collective.name} by {schedule.algorithm}: {schedule.ranks} ranks, "
-        f"{format_size(result.nbytes)} {where} (model {result.model}, ordering {result.ordering})\n"
-    )
-    print_facts(result.facts())
