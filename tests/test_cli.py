@@ -8,11 +8,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
+from click import Context
 
 import collsim as cs
-from collsim.cli import COMMANDS, main
+from collsim.cli import COMMANDS, cli, main
 
 PORTS = ("--alpha", "5us", "--beta", "0.1ns")
 RUN = ("run", "all_reduce", "-a", "ring", "-n", "8", "-s", "4MB")
@@ -420,3 +422,9 @@ def test_an_algorithm_that_leaves_the_interpreter_does_not_pass(collsim, tmp_pat
 def test_sweep_takes_options_of_the_algorithms(collsim):
     arguments = ("sweep", "broadcast", "-a", "binomial", "-n", "2,4", "-s", "1MB", *PORTS, "-o", "root=1", "--json")
     assert [row["ranks"] for row in json.loads(collsim(*arguments)[1])] == [2, 4]
+
+
+def test_the_module_list_does_not_hide_what_the_group_needs():
+    import_module("collsim.cli.list")
+    assert cli.list_commands(Context(cli)) == [*COMMANDS]
+    assert "compare" in cli.get_help(Context(cli))
