@@ -300,3 +300,43 @@ def test_no_moves_take_no_time():
     assert len(quotient.run(ring_on(cs.star(1, 1e9, 0), 1)[0], AlphaBeta(1, 1)).finish) == 0
     with pytest.raises(refinement.NoClasses, match="hardly do the same"):
         quotient.run(lower(cs.make_schedule("reduce", "flat", 6), np.ones(5)), AlphaBeta(1, 1))
+
+
+def test_those_who_come_to_a_link_by_different_hops_take_turns_too():
+    # Messages meet at the same instant, one at its second link and one at its third.
+    net = cs.load_topology("dragonfly:p=1,a=4,h=1", bandwidth="10GB/s", latency="1us")
+    schedule = cs.make_schedule("all_gather", "neighbour_exchange", 20)
+    with pytest.raises(cs.InputError, match="hardly do the same"):
+        cs.simulate(schedule, net, 4096, model="fifo", engine="symmetric")
+
+
+@settings(max_examples=max(20, CASES // 3), deadline=None)
+@given(
+    algorithm=st.sampled_from(
+        [
+            ("all_reduce", "ring"),
+            ("all_reduce", "halving_doubling"),
+            ("all_gather", "neighbour_exchange"),
+            ("all_gather", "bruck"),
+            ("all_to_all", "pairwise"),
+            ("all_reduce", "direct"),
+        ]
+    ),
+    ranks=st.sampled_from([8, 12, 16, 20]),
+    spec=st.sampled_from(NETWORKS),
+    model=st.sampled_from(["fifo", "maxmin", "alpha-beta", "loggp"]),
+    ordering=st.sampled_from(["step", "dataflow"]),
+    nbytes=st.sampled_from([0, 4096, 10**6]),
+)
+def test_algorithms_of_the_table_have_the_times_of_the_compiled_engine_or_are_refused(
+    algorithm, ranks, spec, model, ordering, nbytes
+):
+    pytest.importorskip("numba")
+    try:
+        net = cs.load_topology(spec.format(k=ranks, a=4, b=ranks // 4), bandwidth="10GB/s", latency="1us")
+        schedule = cs.make_schedule(*algorithm, ranks)
+        asked = {"model": model, "ordering": ordering}
+        found = cs.simulate(schedule, net, nbytes, engine="symmetric", **asked)
+    except cs.InputError:
+        return
+    assert not differing(found.timeline, cs.simulate(schedule, net, nbytes, engine="compiled", **asked).timeline)

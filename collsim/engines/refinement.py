@@ -144,7 +144,7 @@ def refine(graph: MoveGraph, model: Model, *, sliced: bool) -> Classes:
         own = np.cumsum(changes) - 1
         if kind.turns:
             _refuse_returns(move, own, role)
-            np.add.at(colour, move, _mixed(_mixed(_places(own, role)) + _mixed(role)))
+            np.add.at(colour, move, _mixed(_mixed(_places(own, _lines(model, role))) + _mixed(role)))
         visits.append(Visits(move, own + offset, role))
         which = number[changes] // parts
         figure.append(np.zeros(len(which)) if kind.figure is None else kind.figure[which])
@@ -161,7 +161,7 @@ def refine(graph: MoveGraph, model: Model, *, sliced: bool) -> Classes:
     loads: dict[tuple[int, int], dict[int, int]] = {}
     for kind, (move, server, role) in zip(servers, visits, strict=True):
         if kind.turns:
-            _refuse_disorder(of_move[move], server, role)
+            _refuse_disorder(of_move[move], server, _lines(model, role))
             ours = first_move[of_move[move]] == move
             keys = zip(of_move[move[ours]].tolist(), role[ours].tolist(), strict=True)
             turns.update(zip(keys, of_class[server[ours]].tolist(), strict=True))
@@ -183,10 +183,19 @@ def _joined(slices: Sequence[tuple[Indices, ...]]) -> tuple[Indices, Indices, In
     return server, part, move
 
 
-def _places(server: Indices, role: Indices) -> Indices:
-    """Return the place of each visit among those with the same role at its server."""
-    order = np.lexsort((role, server))
-    key = np.stack([server[order], role[order]])
+def _lines(model: Model, role: Indices) -> Indices:
+    """Return in which of a server's lines each visit stands; in a line, those who come together are taken by row.
+
+    All who come to a link, by whichever hop of theirs, stand in one. A host of LogGP has a line for each role: that two
+    roles meet there is refused when it happens.
+    """
+    return role if isinstance(model, LogGP) else np.zeros_like(role)
+
+
+def _places(server: Indices, line: Indices) -> Indices:
+    """Return the place of each visit in its line at its server."""
+    order = np.lexsort((line, server))
+    key = np.stack([server[order], line[order]])
     begin = np.flatnonzero(np.concatenate([[True], (np.diff(key, axis=1) != 0).any(axis=0)])[: len(order)])
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order)) - np.repeat(begin, np.diff(begin, append=len(order)))
@@ -198,10 +207,10 @@ def _refuse_returns(move: Indices, server: Indices, role: Indices) -> None:
         raise NoClasses("messages come to one link twice on their way")
 
 
-def _refuse_disorder(of_move: Indices, server: Indices, role: Indices) -> None:
-    """Raise unless the classes that play one role at a server stand in the order of their first members everywhere."""
-    order = np.lexsort((role, server))  # stable: moves stay in order
-    same = (np.diff(server[order]) == 0) & (np.diff(role[order]) == 0)
+def _refuse_disorder(of_move: Indices, server: Indices, line: Indices) -> None:
+    """Raise unless the classes in one line of a server stand in the order of their first members everywhere."""
+    order = np.lexsort((line, server))  # stable: moves stay in order
+    same = (np.diff(server[order]) == 0) & (np.diff(line[order]) == 0)
     if (same & (np.diff(of_move[order]) <= 0)).any():
         raise NoClasses("rows stand in other orders at different ranks, and those who come together take turns so")
 
