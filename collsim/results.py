@@ -15,7 +15,6 @@ from collsim.bounds import Bound
 from collsim.engines.timeline import TIMES, Timeline
 from collsim.errors import InputError
 from collsim.graph import MoveGraph, lower
-from collsim.html_views import facts_table
 from collsim.models import Model
 from collsim.schedule import Floats, Schedule
 from collsim.symmetric import SymmetricSchedule
@@ -300,6 +299,8 @@ class Result:
         )
 
     def _repr_html_(self) -> str:
+        from collsim.html_views import facts_table
+
         return facts_table(self.title, self.facts())
 
     def to_frame(self) -> pd.DataFrame:

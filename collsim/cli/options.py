@@ -121,6 +121,16 @@ def separate_counts(ctx: click.Context, parameter: click.Parameter, value: Any) 
     return found
 
 
+# Settings that are a network themselves, so that no topology is needed.
+_OF_A_NETWORK = frozenset(("alpha", "beta", "L", "G"))
+
+
+def bring_a_network(given: dict[str, Any]) -> bool:
+    """Return whether `settings` say what a message costs, without a topology."""
+    said = {key for key, value in given.items() if value is not None} | given["parameters"].keys()
+    return not _OF_A_NETWORK.isdisjoint(said)
+
+
 def was_given(name: str) -> bool:
     """Return whether an option of the command that runs was given, and is not its default."""
     source = click.get_current_context().get_parameter_source(name)

@@ -10,10 +10,9 @@ import click
 from collsim.accuracy import CHECKED_DTYPES, check
 from collsim.catalog import make_schedule
 from collsim.cli.networks import network_and_ranks, run_options
-from collsim.cli.options import parse_offsets, parse_options, settings, was_given
+from collsim.cli.options import bring_a_network, parse_offsets, parse_options, settings, was_given
 from collsim.cli.output import print_facts, print_json, progress_bar
 from collsim.errors import InputError
-from collsim.formats import check_trace, write_trace
 from collsim.schedule import Schedule
 from collsim.simulation import choose_schedule, simulate
 from collsim.symmetric import SymmetricSchedule
@@ -22,7 +21,6 @@ from collsim.units import parse_count
 
 # With --check the numbers are the point; the times need some network.
 _CHECKED_ON = "book"
-_OF_A_NETWORK = ("alpha", "beta", "L", "G")  # one without a topology
 
 
 @click.command(
@@ -78,11 +76,12 @@ def command(
     if not checked and (asked := [f"--{name}" for name in ("dtype", "seed") if was_given(name)]):
         raise InputError(f"{' and '.join(asked)} {'say' if len(asked) > 1 else 'says'} what --check moves: add --check")
     if trace is not None:
+        from collsim.formats import check_trace, write_trace  # not for every run: it brings what traces are made of
+
         check_trace(trace)
     network, count = network_and_ranks(topology, ranks, shared)
     run_settings = settings(**shared)
-    given = {key for key, value in run_settings.items() if value is not None} | run_settings["parameters"].keys()
-    if checked and network is None and given.isdisjoint(_OF_A_NETWORK):
+    if checked and network is None and not bring_a_network(run_settings):
         network = load_topology(_CHECKED_ON, count)
     late = parse_offsets(offsets, parse_count(count, "ranks"))
     given_options = parse_options(options)

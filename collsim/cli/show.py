@@ -12,7 +12,14 @@ import click
 
 from collsim.catalog import ALGORITHMS, make_schedule
 from collsim.cli.networks import network_and_ranks, topology_options
-from collsim.cli.options import algorithm_options, parse_options, settings, simulation_options, was_given
+from collsim.cli.options import (
+    algorithm_options,
+    bring_a_network,
+    parse_options,
+    settings,
+    simulation_options,
+    was_given,
+)
 from collsim.collectives import collective_name
 from collsim.errors import InputError
 from collsim.replay import verify
@@ -26,7 +33,6 @@ from collsim.units import format_size, parse_count
 _RANKS = 4  # few enough to read
 # Where nothing is said of it: the textbook's gradient, on the textbook's network.
 _SIZE, _BOOK = "4GB", "book"
-_OF_A_NETWORK = frozenset(("alpha", "beta", "L", "G"))  # one without a topology
 _STYLES = {
     "title": "bold",
     "changed": "bold yellow",
@@ -99,7 +105,7 @@ def command(
         if not page.lower().endswith((".html", ".htm")):
             raise InputError(f"--html writes a page for a browser: call it something.html, got {page!r}")
         _refuse_beside_page()
-    timed = network is not None or not _OF_A_NETWORK.isdisjoint(_said(given))
+    timed = network is not None or bring_a_network(given)
     if page is not None and not timed:
         network, timed = load_topology(_BOOK, count), True
     if not timed:
@@ -160,11 +166,6 @@ def _is_collective(name: str) -> bool:
     except InputError:
         return False
     return True
-
-
-def _said(given: dict[str, Any]) -> set[str]:
-    """Return the settings that have a value, the parameters of the model by their own names."""
-    return {key for key, value in given.items() if value is not None} | set(given["parameters"])
 
 
 def _refuse_without_network() -> None:
