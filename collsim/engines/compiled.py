@@ -56,21 +56,19 @@ def rank_ends(graph: MoveGraph, model: Model, progress: Progress | None = None) 
 class _Run:
     """One run: the arrays that all kernels have.
 
-    A model is a subclass that says what messages cost, and how many events, servers and customers there are besides.
+    A model is a subclass that says what messages cost, and how many servers there are.
     """
 
     kernel: ClassVar[Any]
     apart = False  # whether each end of a move has times of its own
+    taken_out = False  # whether events are
     starts_when_ready = False
     in_order = False  # whether one thing may bring about another at the same instant
     quick: bool | None = None  # whether anything may take no time; None: that is the same
-    slots = 0  # of flows
     most = 1  # parts of one message
+    parts_in_all = 0  # where messages are not parts themselves
 
-    route: NDArray[np.int32]
-    events: int
     servers: int
-    customers: int
 
     def __init__(self, graph: MoveGraph, model: Any, *, keep: bool) -> None:
         self.graph, self.model = graph, model
@@ -79,29 +77,29 @@ class _Run:
             self.moves * _BYTES_A_MOVE, f"a simulation of {self.moves} moves", "use fewer ranks, or timeline=False"
         )
         self.works = not _all_zero(graph.work)
-        self.route, self.pairs = _pairs(graph)
+        self.pair, self.pairs = _pairs(graph)
         self.prepare()
         self.g, pile = self._graph()
         self._times(keep)
-        count = np.zeros(k.COUNTS, dtype=np.int64)
-        count[k.READY_HEAD] = count[k.READY_TAIL] = count[k.POSTS] = -1
-        count[k.FREE_SLOTS] = self.slots
         self.state = k.State(
             now=np.zeros(1),
-            count=count,
-            phase=np.zeros(max(self.customers, self.moves), dtype=np.uint8),
-            pile=np.zeros(pile, dtype=np.int64),
+            count=np.zeros(k.COUNTS, dtype=np.int64),
+            ready=np.empty(self.moves, dtype=np.int32),
+            posted=np.empty(self.moves if self.apart else 0, dtype=np.int32),
+            pile=np.empty(pile, dtype=np.int64),
+            happened=np.zeros(self.moves if self.apart else 0, dtype=np.uint8),
         )
-        self.q = k.new_queue(
-            self.events + self.servers, 4 * (graph.ranks + self.servers) + 1024, taken_out=self.slots > 0
-        )
+        # A turn needs so many that are free; how many there are in the end depends on how much goes on at once.
+        slots = min(self.moves + self.parts_in_all, 2 * graph.ranks) + 8 + self.most
+        self.slots = k.new_slots(slots)
+        self.q = k.new_queue(self.servers + slots, taken_out=type(self).taken_out)
         quick = self.in_order if self.quick is None else self.quick
-        self.st = k.new_stations(self.servers, self.q, self.customers if quick else 0, self.servers + self.most + 16)
+        self.st = k.new_stations(self.servers, self.q, self.servers + self.most + 16, quick=quick)
 
     # What a model brings.
 
     def prepare(self) -> None:
-        """Work out the number of events, servers and customers, and what messages cost."""
+        """Work out the number of servers, and what messages cost."""
         raise NotImplementedError
 
     def costs(self) -> k.Costs:
@@ -132,9 +130,10 @@ class _Run:
         few = len(waits) > 0 and int(waits.max()) < 256
         same = moves > 0 and is_constant(graph.nbytes)
         return k.Graph(
-            transfer=np.ascontiguousarray(graph.transfer),
-            src=np.ascontiguousarray(graph.src),
-            dst=np.ascontiguousarray(graph.dst),
+            transfer=np.zeros(0, dtype=bool) if graph.transfer.all() else np.ascontiguousarray(graph.transfer),
+            pair=self.pair,
+            src=self.pairs[:, 0].astype(np.int32),
+            dst=self.pairs[:, 1].astype(np.int32),
             nbytes=np.ascontiguousarray(graph.nbytes[:1] if same else graph.nbytes, dtype=np.float64),
             same=int(same),
             work=np.ascontiguousarray(graph.work, dtype=np.float64) if self.works else np.zeros(0),
@@ -200,14 +199,12 @@ class _Run:
             self.kernel.compile((k.ADDRESSES,))
         why, finished = k.TELL, 0
         while why != k.DONE:
-            if why == k.MORE_EVENTS:
-                more = np.full(len(self.q.heap), np.inf)
-                self.q = self.q._replace(key=np.concatenate([self.q.key, more]), heap=_twice(self.q.heap))
+            if why == k.MORE_SLOTS:
+                self.more_slots()
             elif why == k.MORE_DECISIONS:
-                self.st = self.st._replace(line=_twice(self.st.line), decision=_twice(self.st.decision))
-            elif why == k.MORE_FLOWS:
-                self.more_flows()
-            blocks = k.Blocks(self.g, self.q, self.state, self.times, self.st, self.costs(), *self.more())
+                room = 2 * len(self.st.line)
+                self.st = self.st._replace(line=k.longer(self.st.line, room), decision=k.longer(self.st.decision, room))
+            blocks = k.Blocks(self.g, self.q, self.state, self.slots, self.times, self.st, self.costs(), *self.more())
             why = k.TELL
             while why == k.TELL:
                 self.state.count[k.TURNS] = _TURNS
@@ -222,9 +219,12 @@ class _Run:
                 message += f" (the first is row {row}, rank {self.graph.src[row]} to rank {self.graph.dst[row]})"
             raise SimulationError(message)
 
-    def more_flows(self) -> None:
-        """Make room for as many flows again."""
-        raise NotImplementedError
+    def more_slots(self) -> None:
+        """Make room for as many slots again."""
+        slots = 2 * len(self.slots.stage)
+        self.slots = k.larger_slots(self.slots, slots)
+        self.q = k.larger_queue(self.q, self.servers + slots)
+        self.st = k.at_larger_queue(self.st, self.q)
 
 
 @contextmanager
@@ -240,10 +240,6 @@ def _compiling(kernel: Any) -> Iterator[None]:
         yield
     finally:
         note.cancel()
-
-
-def _twice(array: Array) -> Array:
-    return np.concatenate([array, np.zeros_like(array)])
 
 
 def _alike(array: Array) -> bool:
@@ -290,14 +286,14 @@ class _Ports(_Run):
 
     def prepare(self) -> None:
         self.alpha, self.beta = self.model.costs(self.pairs[:, 0], self.pairs[:, 1])
-        self.events, self.servers, self.customers = self.moves, 3 * self.graph.ranks, self.moves
+        self.servers = 3 * self.graph.ranks
         transfer = self.graph.transfer
         self.in_order = bool(
             (self.alpha <= 0).any() or (self.beta <= 0).any() or (self.graph.nbytes[transfer] <= 0).any()
         )
 
     def costs(self) -> k.Costs:
-        return k.Costs(self.route, self.alpha, self.beta, _NO_FLOATS, _NO_INTS, 0, int(self.in_order))
+        return k.Costs(_NO_INTS, self.alpha, self.beta, _NO_FLOATS, 0, int(self.in_order))
 
 
 class _Hosts(_Run):
@@ -309,16 +305,16 @@ class _Hosts(_Run):
     def prepare(self) -> None:
         model = self.model
         self.latency, self.gap = model.costs(self.pairs[:, 0], self.pairs[:, 1])
-        if _alike(self.latency) and _alike(self.gap):  # one route for all, with no number
-            self.route, self.latency, self.gap = _NO_INTS, self.latency[:1], self.gap[:1]
+        if _alike(self.latency) and _alike(self.gap):  # the same for all pairs
+            self.latency, self.gap = self.latency[:1], self.gap[:1]
         self.figures = np.array([model.o, model.g, model.O, float(model.S)])
-        self.events, self.servers, self.customers = self.moves, 3 * self.graph.ranks, self.moves
+        self.servers = 3 * self.graph.ranks
         self.quick = bool(model.o <= 0 or model.g <= 0)
         # The sender of a message that is not eager is done at the very moment that its receiver begins.
         self.in_order = bool(self.quick or self.graph.nbytes.max(initial=0) > model.S)
 
     def costs(self) -> k.Costs:
-        return k.Costs(self.route, self.latency, self.gap, self.figures, _NO_INTS, 0, int(self.in_order))
+        return k.Costs(_NO_INTS, self.latency, self.gap, self.figures, 0, int(self.in_order))
 
 
 class _Routes(NamedTuple):
@@ -370,12 +366,11 @@ class _Links(_Run):
         if packet == math.inf and amount.max(initial=0) <= 1 and (not numbered or graph.transfer.all()):
             self.parts = k.Parts(np.zeros(0, np.int64), _NO_INTS, _NO_FLOATS, _NO_INTS, _NO_INTS, 1)
             # Where every pair has one, routes have the numbers of pairs.
-            self.part_route = self.route if amount.all() else begin.astype(np.int32)[self.route]
-            self.number = 0
+            self.part_route = self.pair if amount.all() else begin.astype(np.int32)[self.pair]
             return
-        several = np.where(graph.transfer, amount[self.route], 0)
+        several = np.where(graph.transfer, amount[self.pair], 0)
         row = np.repeat(np.arange(self.moves), several)  # of each message on each of its routes
-        number = np.arange(len(row)) - np.repeat(np.cumsum(several) - several, several) + begin[self.route[row]]
+        number = np.arange(len(row)) - np.repeat(np.cumsum(several) - several, several) + begin[self.pair[row]]
         nbytes = graph.nbytes[row] * self.routes.share[number]
         packets = np.maximum(1, np.ceil(nbytes / packet))
         refuse_too_large(
@@ -398,18 +393,19 @@ class _Links(_Run):
         )
         self.most = self.parts.most
         self.part_route = np.repeat(number, count).astype(np.int32)
-        self.number = len(size)
+        self.parts_in_all = len(size)
 
     @property
     def whole(self) -> bool:
         """Whether every message is one part on one route."""
-        return not len(self.parts.first)
+        return not len(self.parts.message)
 
 
 class _Flows(_Links):
     """Max-min: a flow on each route of a message, and a processor a rank."""
 
     kernel = staticmethod(k.maxmin)
+    taken_out = True
     starts_when_ready = True
 
     def prepare(self) -> None:
@@ -429,28 +425,17 @@ class _Flows(_Links):
             cap=cap,
         )
         self.hops = max(1, int(np.diff(self.net.first).max(initial=1)))
-        self.events = self.moves + self.number
         self.servers = self.graph.ranks
-        self.customers = max(self.moves, self.number)
-        self.slots = max(1, min(self.number or self.moves, 2 * self.graph.ranks + 64))
-        self.flows = k.new_flows(self.slots, self.hops)
+        self.flows = k.new_flows(0, self.hops)
         self.channels = k.new_channels(len(topology.links))
 
     def costs(self) -> k.Costs:
-        return k.Costs(self.part_route, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, _NO_INTS, self.hops, 0)
+        return k.Costs(self.part_route, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, self.hops, 0)
 
     def more(self) -> tuple[Any, ...]:
+        if len(self.flows.left) < len(self.slots.stage):
+            self.flows = k.larger_flows(self.flows, len(self.slots.stage), self.hops)
         return self.parts, self.net, self.flows, self.channels
-
-    def more_flows(self) -> None:
-        old = self.slots
-        self.slots = 2 * old
-        flows = k.new_flows(self.slots, self.hops)
-        for before, after in zip(self.flows, flows, strict=True):
-            after[: len(before)] = before
-        flows.free[:old] = np.arange(2 * old - 1, old - 1, -1)
-        self.flows = flows
-        self.state.count[k.FREE_SLOTS] = old
 
 
 class _Packets(_Links):
@@ -475,9 +460,7 @@ class _Packets(_Links):
             bandwidth=topology.bandwidth,
             cap=_NO_FLOATS,
         )
-        self.events = self.customers = self.moves + self.number
         self.servers = len(topology.links) + owned + self.graph.ranks
-        self.hop = np.zeros(max(1, self.number or self.moves), dtype=np.int32)
         nbytes = self.graph.nbytes[self.graph.transfer] if self.whole else self.parts.nbytes
         self.in_order = bool((nbytes <= 0).any())
 
@@ -501,7 +484,7 @@ class _Packets(_Links):
         return owned
 
     def costs(self) -> k.Costs:
-        return k.Costs(self.part_route, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, self.hop, 0, int(self.in_order))
+        return k.Costs(self.part_route, _NO_FLOATS, _NO_FLOATS, _NO_FLOATS, 0, int(self.in_order))
 
     def more(self) -> tuple[Any, ...]:
         return self.parts, self.net

@@ -243,20 +243,23 @@ AT_ONCE = (
 )
 HEAD, TAIL = 0, 1  # of a lane
 NEXT, PREV = 0, 1  # of an event, or a customer
-PLACE, SLOT = 0, 1  # of an event that may be taken out
+NUMBER, ROUTE = 0, 1  # of a slot
 
 # Why a kernel comes back.
-DONE, TELL, MORE_EVENTS, MORE_FLOWS, MORE_DECISIONS = range(5)
+DONE, TELL, MORE_SLOTS, MORE_DECISIONS = range(4)
 
-# Where the life of a message, or of local work, stands: what its next event means.
-WAITING, FLYING, FLOWING, WORKING, LINK, TAKEN = 0, 1, 2, 3, 4, 5
+# Where a message stands on its way: what its next event means.
+FLYING, FLOWING = 1, 2
 # Under LogGP: what has happened to it.
 POSTED, OWN_PART, MATCHED, TAKEN_IN = 1, 2, 4, 8
 
 # Places in State.count
-READY_HEAD, READY_TAIL, FINISHED, TURNS, DECISIONS, FREE_SLOTS, RELEASES, MOMENTS, POSTS, TOUCHED, STARTED = range(11)
-LINE_HEAD, LINE_TAIL = 11, 12
-COUNTS = 13
+READY_HEAD, READY_TAIL, FINISHED, TURNS, DECISIONS, FREE_SLOTS, USED_SLOTS = range(7)
+RELEASES, MOMENTS, POSTS, TOUCHED, STARTED, LINE_HEAD, LINE_TAIL = range(7, 14)
+COUNTS = 14
+
+# Places in Queue.size
+HEAPED, LOOKED_AT, USED_LAST, NOT_EMPTY, LANES_USED, HOLE = range(6)
 
 
 class Queue(NamedTuple):
@@ -264,33 +267,52 @@ class Queue(NamedTuple):
 
     time: Floats  # of each event
     link: Pairs  # (events, 2): next and previous in its lane
-    # (events, 2): its place (lane, or LANES + place in the heap), and its flow's slot. Only where events are taken out;
-    # elsewhere it is empty, and nobody keeps what is previous.
-    place: Pairs
+    # Where each event is: lane, or LANES + place in the heap. Only where events are taken out; elsewhere it is empty,
+    # and nobody keeps what is previous.
+    place: Ints
     lane: Pairs  # (LANES, 2): first and last event
     delay: Floats  # of each lane
     key: Floats  # times in the heap; infinite behind its end, and there are more of them than events
     heap: Ints  # events in the heap
-    size: Longs  # 0 events in the heap, 1 lane `due` looks at, 2 lane used last, 3 lanes not empty, 4 lanes ever used
+    # Events in the heap, lane `due` looks at, lane used last, lanes not empty, lanes ever used, whether the first place
+    # of the heap is a hole: the next event fills it, which is one round through the heap instead of two.
+    size: Longs
     recent: Floats  # the last delay that had no lane
 
 
 queue_at = _at(Queue)
 
 
-def new_queue(events: int, heap: int, *, taken_out: bool) -> Queue:
-    """Return an empty queue for so many events, of which so many in the heap at first."""
+def new_queue(events: int, *, taken_out: bool) -> Queue:
+    """Return an empty queue for so many events."""
     return Queue(
         np.empty(events),  # written before it is read, as all that is empty here
         np.empty((events, 2), dtype=np.int32),
-        np.empty((events if taken_out else 0, 2), dtype=np.int32),
+        np.empty(events if taken_out else 0, dtype=np.int32),
         np.full((LANES, 2), -1, dtype=np.int32),
         np.full(LANES, np.nan),
-        np.full(heap + 4, INF),
-        np.empty(heap, dtype=np.int32),
-        np.array([0, 1, 1, 0, 2]),
+        np.full(events + 5, INF),
+        np.empty(events, dtype=np.int32),
+        np.array([0, 1, 1, 0, 2, 0]),
         np.full(1, np.nan),
     )
+
+
+def larger_queue(q: Queue, events: int) -> Queue:
+    """Return the same queue, with room for so many events."""
+    return q._replace(
+        time=longer(q.time, events),
+        link=longer(q.link, events),
+        place=longer(q.place, events) if len(q.place) else q.place,
+        key=longer(q.key, events + 5, INF),
+        heap=longer(q.heap, events),
+    )
+
+
+def longer(array: Array, length: int, fill: float = 0) -> Array:
+    """Return an array with more rows behind it."""
+    more = np.full((length - len(array), *array.shape[1:]), fill, dtype=array.dtype)
+    return np.concatenate([array, more])
 
 
 @njit
@@ -304,17 +326,17 @@ def _up(q: Queue, i: int, event: int, t: float) -> None:
         q.key[i] = q.key[parent]
         q.heap[i] = other
         if kept:
-            q.place[other, PLACE] = LANES + i
+            q.place[other] = LANES + i
         i = parent
     q.key[i] = t
     q.heap[i] = event
     if kept:
-        q.place[event, PLACE] = LANES + i
+        q.place[event] = LANES + i
 
 
 @njit
 def _down(q: Queue, i: int, event: int, t: float) -> None:
-    n, kept = q.size[0], len(q.place) > 0
+    n, kept = q.size[HEAPED], len(q.place) > 0
     while True:
         child = 4 * i + 1
         if child >= n:
@@ -332,30 +354,71 @@ def _down(q: Queue, i: int, event: int, t: float) -> None:
         q.key[i] = least
         q.heap[i] = other
         if kept:
-            q.place[other, PLACE] = LANES + i
+            q.place[other] = LANES + i
         i = best
     q.key[i] = t
     q.heap[i] = event
     if kept:
-        q.place[event, PLACE] = LANES + i
+        q.place[event] = LANES + i
+
+
+@inlined
+def _into_heap(q: Queue, event: int, t: float) -> None:
+    if q.size[HOLE]:
+        q.size[HOLE] = 0
+        _down(q, 0, event, t)
+    else:
+        i = q.size[HEAPED]
+        q.size[HEAPED] = i + 1
+        _up(q, i, event, t)
+
+
+@inlined
+def _first_in_heap(q: Queue) -> float:
+    """Return the time of the first event in the heap; infinite if there is none."""
+    return min(min(q.key[1], q.key[2]), min(q.key[3], q.key[4])) if q.size[HOLE] else q.key[0]
+
+
+@inlined
+def _out_of_heap(q: Queue) -> int:
+    """Take the first event out of the heap, which has one."""
+    if q.size[HOLE]:
+        _fill(q, 0)
+    event = q.heap[0]
+    q.size[HOLE] = 1
+    q.key[0] = -INF  # so nothing goes there but what is put there
+    return event
+
+
+@inlined
+def _fill(q: Queue, i: int) -> None:
+    """Put the last in the heap to a place that is free."""
+    n = q.size[HEAPED] - 1
+    q.size[HEAPED] = n
+    last, t = q.heap[n], q.key[n]
+    q.key[n] = INF
+    if i == n:
+        return
+    if i > 0 and q.key[(i - 1) >> 2] > t:
+        _up(q, i, last, t)
+    else:
+        _down(q, i, last, t)
 
 
 @njit
 def _find_lane(q: Queue, delay: float) -> int:
     """Return the lane of a delay, -1 if there is none; a delay that comes twice in a row gets an empty one."""
-    for lane in range(1, q.size[4]):
+    for lane in range(1, q.size[LANES_USED]):
         if q.delay[lane] == delay:
             return lane
-    free = -1
-    for i in range(1, LANES):
-        lane = LANES - i  # so that low ones are used first
+    if q.recent[0] != delay:
+        q.recent[0] = delay
+        return -1
+    for lane in range(1, LANES):
         if q.lane[lane, HEAD] < 0:
-            free = lane
-    if free >= 0 and q.recent[0] == delay:
-        q.delay[free] = delay
-        q.size[4] = max(q.size[4], free + 1)
-        return free
-    q.recent[0] = delay
+            q.delay[lane] = delay
+            q.size[LANES_USED] = max(q.size[LANES_USED], lane + 1)
+            return lane
     return -1
 
 
@@ -369,66 +432,55 @@ def add(q: Queue, event: int, now: float, delay: float) -> None:
 def add_at(q: Queue, event: int, now: float, t: float, kind: float) -> None:
     """Let an event come at `t`; it shares a lane with others of its kind, as a rule those of the same delay."""
     q.time[event] = t
-    lane = q.size[2]
+    lane = q.size[USED_LAST]
     if t <= now:
         lane = AT_ONCE
     elif q.delay[lane] != kind:
         lane = _find_lane(q, kind)
     last = q.lane[lane, TAIL] if lane >= 0 else -1
     if lane < 0 or (last >= 0 and q.time[last] > t):
-        i = q.size[0]
-        q.size[0] = i + 1
-        _up(q, i, event, t)
+        _into_heap(q, event, t)
         return
     if lane != AT_ONCE:
-        q.size[2] = lane
+        q.size[USED_LAST] = lane
     if last >= 0:
         q.link[last, NEXT] = event
     else:
         q.lane[lane, HEAD] = event
-        q.size[3] += 1
+        q.size[NOT_EMPTY] += 1
     q.link[event, NEXT] = -1
     if len(q.place):
         q.link[event, PREV] = last
-        q.place[event, PLACE] = lane
+        q.place[event] = lane
     q.lane[lane, TAIL] = event
 
 
 @njit
 def remove(q: Queue, event: int) -> None:
     """Take an event out of the queue."""
-    where = q.place[event, PLACE]
-    if where < LANES:
-        before, after = q.link[event, PREV], q.link[event, NEXT]
-        if before >= 0:
-            q.link[before, NEXT] = after
-        else:
-            q.lane[where, HEAD] = after
-        if after >= 0:
-            q.link[after, PREV] = before
-        else:
-            q.lane[where, TAIL] = before
-            if before < 0:
-                q.size[3] -= 1
+    where = q.place[event]
+    if where >= LANES:
+        _fill(q, where - LANES)
         return
-    i = where - LANES
-    n = q.size[0] - 1
-    q.size[0] = n
-    last, t = q.heap[n], q.key[n]
-    q.key[n] = INF
-    if i < n:
-        if i > 0 and q.key[(i - 1) >> 2] > t:
-            _up(q, i, last, t)
-        else:
-            _down(q, i, last, t)
+    before, after = q.link[event, PREV], q.link[event, NEXT]
+    if before >= 0:
+        q.link[before, NEXT] = after
+    else:
+        q.lane[where, HEAD] = after
+    if after >= 0:
+        q.link[after, PREV] = before
+    else:
+        q.lane[where, TAIL] = before
+        if before < 0:
+            q.size[NOT_EMPTY] -= 1
 
 
 @inlined
 def next_time(q: Queue) -> float:
     """Return the time of the next event; infinite if there is none."""
-    t = q.key[0] if q.size[0] else INF
-    if q.size[3]:
-        for lane in range(q.size[4]):
+    t = _first_in_heap(q)
+    if q.size[NOT_EMPTY]:
+        for lane in range(q.size[LANES_USED]):
             event = q.lane[lane, HEAD]
             if event >= 0 and q.time[event] < t:
                 t = q.time[event]
@@ -438,24 +490,17 @@ def next_time(q: Queue) -> float:
 @inlined
 def due(q: Queue, limit: float) -> int:
     """Take an event of a time up to `limit` out of the queue; -1 if there is none."""
-    if q.size[3]:
-        lane, lanes = q.size[1], q.size[4]
+    if q.size[NOT_EMPTY]:
+        lane, lanes = q.size[LOOKED_AT], q.size[LANES_USED]
         for _ in range(1, lanes):
             event = q.lane[lane, HEAD]
             if event >= 0 and q.time[event] <= limit:
                 _leave_lane(q, lane, event)
-                q.size[1] = lane
+                q.size[LOOKED_AT] = lane
                 return event
             lane = lane + 1 if lane + 1 < lanes else 1
-    if q.size[0] and q.key[0] <= limit:
-        event = q.heap[0]
-        n = q.size[0] - 1
-        q.size[0] = n
-        last, t = q.heap[n], q.key[n]
-        q.key[n] = INF
-        if n:
-            _down(q, 0, last, t)
-        return event
+    if _first_in_heap(q) <= limit:
+        return _out_of_heap(q)
     event = q.lane[AT_ONCE, HEAD]
     if event >= 0:
         _leave_lane(q, AT_ONCE, event)
@@ -471,13 +516,14 @@ def _leave_lane(q: Queue, lane: int, event: int) -> None:
             q.link[after, PREV] = -1
     else:
         q.lane[lane, TAIL] = -1
-        q.size[3] -= 1
+        q.size[NOT_EMPTY] -= 1
 
 
 class Graph(NamedTuple):
     """The moves, and what waits for what: ordered by step in short, anything else by lists of gates."""
 
-    transfer: Flags  # bool (moves,)
+    transfer: Flags  # bool (moves,); empty if all moves are messages
+    pair: Ints  # of each move: its sender and receiver, in the next two
     src: Ints
     dst: Ints
     nbytes: Floats  # of each move; of all of them if it is the same
@@ -523,7 +569,6 @@ class Costs(NamedTuple):
     fixed: Floats  # of each route: alpha, or LogGP's L
     per_byte: Floats  # of each route: beta, or G
     figures: Floats  # LogGP's o, g, O, S
-    hop: Ints  # fifo: how far each part is on its route
     hops: int  # of the longest route
     in_order: int  # 1 if anything may take no time
 
@@ -536,11 +581,64 @@ class State(NamedTuple):
 
     now: Floats
     count: Longs
-    phase: Bytes  # of each message
+    ready: Ints  # moves that are ready and were not told yet, in the order in which they became so
+    posted: Ints  # messages that waited until their receiver was ready, and were not told so yet
     pile: Longs  # of moments that have come and were not told yet
+    happened: Bytes  # LogGP: what has happened to each message
 
 
 state_at = _at(State)
+
+
+class Slots(NamedTuple):
+    """What is on its way. Whatever waits or moves has a slot for as long as it does, and `servers` + slot is its event.
+
+    So what is known of it only meanwhile takes room only then; and there is so little of it that it stays in the cache.
+    """
+
+    what: Pairs  # (slots, 2): number of the move, or of the part of a message, and of the route
+    stage: Bytes  # max-min: FLYING or FLOWING
+    hop: Ints  # fifo: how far it is on its route
+    free: Ints  # slots that were given back
+
+
+slots_at = _at(Slots)
+
+
+def new_slots(slots: int) -> Slots:
+    """Return so many slots."""
+    return Slots(
+        np.empty((slots, 2), dtype=np.int32),
+        np.empty(slots, dtype=np.uint8),
+        np.empty(slots, dtype=np.int32),
+        np.empty(slots, dtype=np.int32),
+    )
+
+
+def larger_slots(slots: Slots, length: int) -> Slots:
+    """Return the same slots, and more."""
+    return Slots(*(longer(column, length) for column in slots))
+
+
+@inlined
+def take_slot(slots: Slots, state: State, number: int, route: int) -> int:
+    """Return a free slot; `_turns` has seen that there are enough."""
+    if state.count[FREE_SLOTS]:
+        state.count[FREE_SLOTS] -= 1
+        slot = slots.free[state.count[FREE_SLOTS]]
+    else:
+        slot = state.count[USED_SLOTS]
+        state.count[USED_SLOTS] += 1
+    slots.what[slot, NUMBER] = number
+    slots.what[slot, ROUTE] = route
+    return slot
+
+
+@inlined
+def give_back(slots: Slots, state: State, slot: int) -> None:
+    """Let others have a slot."""
+    slots.free[state.count[FREE_SLOTS]] = slot
+    state.count[FREE_SLOTS] += 1
 
 
 @inlined
@@ -550,25 +648,28 @@ def size_of(g: Graph, row: int) -> float:
 
 
 @inlined
-def _become_ready(q: Queue, state: State, row: int) -> None:
-    q.link[row, NEXT] = -1
-    last = state.count[READY_TAIL]
-    if last >= 0:
-        q.link[last, NEXT] = row
-    else:
-        state.count[READY_HEAD] = row
-    state.count[READY_TAIL] = row
+def is_transfer(g: Graph, row: int) -> bool:
+    """Whether a move is a message."""
+    return not len(g.transfer) or g.transfer[row]
 
 
 @inlined
-def take_ready(q: Queue, state: State) -> int:
+def _become_ready(state: State, row: int) -> None:
+    state.ready[state.count[READY_TAIL]] = row
+    state.count[READY_TAIL] += 1
+
+
+@inlined
+def take_ready(state: State) -> int:
     """Return a move that is ready and was not told yet; -1 if there is none."""
-    row = state.count[READY_HEAD]
-    if row >= 0:
-        after = q.link[row, NEXT]
-        state.count[READY_HEAD] = after
-        if after < 0:
-            state.count[READY_TAIL] = -1
+    head = state.count[READY_HEAD]
+    if head == state.count[READY_TAIL]:
+        return -1
+    row = state.ready[head]
+    head += 1
+    if head == state.count[READY_TAIL]:
+        head = state.count[READY_TAIL] = 0
+    state.count[READY_HEAD] = head
     return row
 
 
@@ -585,47 +686,47 @@ def _waits_still(g: Graph, counter: int) -> bool:
 
 
 @njit
-def _count_down(g: Graph, q: Queue, state: State, gate: int) -> None:
-    moves = len(g.src)
+def _count_down(g: Graph, state: State, gate: int) -> None:
+    moves = len(g.pair)
     if _waits_still(g, gate if g.apart else gate >> 1):
         return
     row = gate >> 1
-    if gate & 1 and g.apart and (row >= moves or not g.transfer[row]):
+    if gate & 1 and g.apart and (row >= moves or not is_transfer(g, row)):
         return  # joins and local work have one end
     if row >= moves:
         state.pile[state.count[MOMENTS]] = gate | 1
         state.count[MOMENTS] += 1
     elif g.apart and gate & 1:
-        _post(q, state, row)
+        _post(state, row)
     else:
-        _become_ready(q, state, row)
+        _become_ready(state, row)
 
 
 @inlined
-def _post(q: Queue, state: State, row: int) -> None:
-    """Take note that a receiver is ready for a message; if it waited for that, it is in no other list any more."""
-    state.phase[row] |= POSTED
-    if state.phase[row] & MATCHED:
-        q.link[row, NEXT] = state.count[POSTS]
-        state.count[POSTS] = row
+def _post(state: State, row: int) -> None:
+    """Take note that a receiver is ready for a message."""
+    state.happened[row] |= POSTED
+    if state.happened[row] & MATCHED:
+        state.posted[state.count[POSTS]] = row
+        state.count[POSTS] += 1
 
 
 @inlined
-def take_posted(q: Queue, state: State) -> int:
+def take_posted(state: State) -> int:
     """Return a message that waited until its receiver was ready, and was not told so yet; -1 if there is none."""
-    row = state.count[POSTS]
-    if row >= 0:
-        state.count[POSTS] = q.link[row, NEXT]
-    return row
+    if state.count[POSTS] == 0:
+        return -1
+    state.count[POSTS] -= 1
+    return state.posted[state.count[POSTS]]
 
 
 @njit
-def enter(g: Graph, q: Queue, state: State, rank: int) -> None:
+def enter(g: Graph, state: State, rank: int) -> None:
     """Let a rank enter the next step in which it has moves."""
     gate, gates = g.at[rank], 0
     while gate >= 0:
         after = g.item[gate]
-        _count_down(g, q, state, gate)
+        _count_down(g, state, gate)
         gates += 1
         gate = after
     g.left[rank] = gates
@@ -633,50 +734,50 @@ def enter(g: Graph, q: Queue, state: State, rank: int) -> None:
 
 
 @njit
-def passed(g: Graph, q: Queue, state: State, moment: int) -> None:
-    """Tell all that wait for a moment of a move: 2 row, its sender is done; 2 row + 1, it has finished."""
+def passed(g: Graph, state: State, moment: int, rank: int) -> None:
+    """Tell all that wait for a moment of a move: 2 row, its sender is done; 2 row + 1, it has finished (at `rank`)."""
     if g.by_step:
-        row = moment >> 1
-        if moment & 1 or g.transfer[row]:
-            rank = g.dst[row] if moment & 1 else g.src[row]
+        if moment & 1 or is_transfer(g, moment >> 1):
             g.left[rank] -= 1
             if g.left[rank] == 0:
-                enter(g, q, state, rank)
+                enter(g, state, rank)
         return
     state.pile[state.count[MOMENTS]] = moment
     state.count[MOMENTS] += 1
+    _tell(g, state)
+
+
+@njit
+def _tell(g: Graph, state: State) -> None:
+    """Tell all that wait for the moments on the pile."""
     while state.count[MOMENTS]:
         state.count[MOMENTS] -= 1
         told = state.pile[state.count[MOMENTS]]
         for i in range(g.first[told], g.first[told + 1]):
-            _count_down(g, q, state, g.item[i])
+            _count_down(g, state, g.item[i])
 
 
 @njit
-def begin(g: Graph, q: Queue, state: State) -> None:
+def begin(g: Graph, state: State) -> None:
     """Let everything start that waits for nothing."""
     if state.count[STARTED]:
         return
     state.count[STARTED] = 1
     if g.by_step:
         for rank in range(len(g.at)):
-            enter(g, q, state, rank)
+            enter(g, state, rank)
     else:
         for counter in range(max(len(g.waits), len(g.few))):  # each waits for the start, too
-            _count_down(g, q, state, counter if g.apart else 2 * counter)
-        while state.count[MOMENTS]:
-            state.count[MOMENTS] -= 1
-            told = state.pile[state.count[MOMENTS]]
-            for i in range(g.first[told], g.first[told + 1]):
-                _count_down(g, q, state, g.item[i])
+            _count_down(g, state, counter if g.apart else 2 * counter)
+        _tell(g, state)
 
 
 @njit
-def release(g: Graph, q: Queue, state: State, now: float) -> None:
+def release(g: Graph, state: State, now: float) -> None:
     """Tell the gates that wait for this time of the clock."""
     i = state.count[RELEASES]
     while i < len(g.release_time) and g.release_time[i] <= now:
-        _count_down(g, q, state, g.release_gate[i])
+        _count_down(g, state, g.release_gate[i])
         i += 1
     state.count[RELEASES] = i
 
@@ -689,13 +790,17 @@ def next_release(g: Graph, state: State) -> float:
 
 
 class Stations(NamedTuple):
-    """Servers, one customer at a time: who came first is served first, of those at one instant the lowest number."""
+    """Servers, one customer at a time: who came first is served first, of those at one instant the lowest number.
+
+    Events below the number of servers are theirs: the one served is done, or somebody's turn has come.
+    """
 
     busy: Flags  # bool (servers,); of those that have an `until`: somebody waits for it, so there is an event
     until: Floats  # how long each is busy: send ports, links of fifo, and the parts of LogGP's hosts
     queue: Pairs  # (servers, 2): first and last customer
-    serving: Ints  # customer of each server
-    # Nobody is a customer that waits and an event under way at once: the next two are the queue's own columns.
+    serving: Ints  # slot of the customer of each server; under LogGP what it is, as `_SENDING` and so on say
+    # Customers have the numbers of events. Nobody is a customer that waits and an event under way at once: the next
+    # two are the queue's own columns.
     came: Floats  # of each customer
     link: Pairs  # (customers, 2): next and previous in the queue
     quick: Flags  # bool (customers,): takes no time; empty where none may
@@ -709,8 +814,8 @@ class Stations(NamedTuple):
 stations_at = _at(Stations)
 
 
-def new_stations(servers: int, q: Queue, quick: int, decisions: int) -> Stations:
-    """Return idle servers, with room for so many decisions at first; customers have the numbers of events."""
+def new_stations(servers: int, q: Queue, decisions: int, *, quick: bool) -> Stations:
+    """Return idle servers, with room for so many decisions at first."""
     return Stations(
         np.zeros(servers, dtype=np.bool_),
         np.full(servers, -1.0),
@@ -718,30 +823,42 @@ def new_stations(servers: int, q: Queue, quick: int, decisions: int) -> Stations
         np.full(servers, -1, dtype=np.int32),
         q.time,
         q.link,
-        np.zeros(quick, dtype=np.bool_),
+        np.zeros(len(q.time) if quick else 0, dtype=np.bool_),
         np.zeros(decisions, dtype=np.int64),
         np.zeros(decisions, dtype=np.int64),
         np.zeros(servers, dtype=np.bool_),
     )
 
 
+def at_larger_queue(st: Stations, q: Queue) -> Stations:
+    """Return the same servers, for the events of a queue that was made larger."""
+    quick = longer(st.quick, len(q.time)) if len(st.quick) else st.quick
+    return st._replace(came=q.time, link=q.link, quick=quick)
+
+
+@inlined
+def _number(st: Stations, slots: Slots, customer: int) -> int:
+    return slots.what[customer - len(st.busy), NUMBER]
+
+
 @inlined
 def come(
-    st: Stations, state: State, server: int, customer: int, base: int, now: float, seconds: float, in_order: bool
+    st: Stations, state: State, slots: Slots, server: int, slot: int, now: float, seconds: float, in_order: bool
 ) -> None:
-    """Queue up a customer whose number is `customer` less `base`, and let the server decide."""
-    queue_up(st, server, customer, now, seconds)
-    decide(st, state, server, customer - base, in_order)
+    """Queue up whoever has this slot, and let the server decide."""
+    queue_up(st, slots, server, slot, now, seconds)
+    decide(st, state, server, slots.what[slot, NUMBER], in_order)
 
 
 @inlined
-def queue_up(st: Stations, server: int, customer: int, now: float, seconds: float) -> None:
+def queue_up(st: Stations, slots: Slots, server: int, slot: int, now: float, seconds: float) -> None:
     """Put a customer into a queue: by when it comes, then by number."""
+    customer = len(st.busy) + slot
     st.came[customer] = now
     if len(st.quick):
         st.quick[customer] = seconds <= 0
     after, before = -1, st.queue[server, TAIL]
-    while before >= 0 and st.came[before] == now and before > customer:
+    while before >= 0 and st.came[before] == now and _number(st, slots, before) > slots.what[slot, NUMBER]:
         after, before = before, st.link[before, PREV]
     st.link[customer, NEXT] = after
     st.link[customer, PREV] = before
@@ -833,37 +950,39 @@ def _decisions(state: State) -> bool:
 @inlined
 def _stirred(q: Queue, state: State) -> bool:
     """Whether a decision has brought about anything at this same instant."""
-    return state.count[READY_HEAD] >= 0 or state.count[POSTS] >= 0 or q.lane[AT_ONCE, HEAD] >= 0
+    return state.count[READY_TAIL] > 0 or state.count[POSTS] > 0 or q.lane[AT_ONCE, HEAD] >= 0
 
 
 @inlined
-def _turn(st: Stations, server: int, in_order: bool) -> int:
-    """Return the customer whose number says when a server decides; -1 if it is busy or has none."""
+def _turn(st: Stations, slots: Slots, server: int, in_order: bool) -> int:
+    """Return the number that says when a server decides; -1 if it is busy or has no customer."""
     customer = st.queue[server, HEAD]
     if st.busy[server] or customer < 0:
         return -1
-    least = customer
-    if in_order and st.quick[customer]:  # one that takes no time lets those behind it through at this same instant
+    if not in_order:
+        return 0
+    least = _number(st, slots, customer)
+    if st.quick[customer]:  # one that takes no time lets those behind it through at this same instant
         while customer >= 0:
-            least = min(least, customer)
+            least = min(least, _number(st, slots, customer))
             customer = st.link[customer, NEXT]
     return least
 
 
 @inlined
-def serve(st: Stations, state: State, decision: int, base: int, in_order: bool) -> int:
-    """Return the customer that a server now serves; -1 if there is none, or if its turn is later in this instant."""
+def serve(st: Stations, state: State, slots: Slots, decision: int, in_order: bool) -> int:
+    """Return the slot of whom a server now serves; -1 if there is none, or if its turn is later in this instant."""
     server = decision & 0xFFFFFFFF
-    turn = _turn(st, server, in_order)
+    turn = _turn(st, slots, server, in_order)
     if turn < 0:
         return -1
-    if in_order and turn - base > decision >> 32:
-        decide(st, state, server, turn - base, in_order)
+    if in_order and turn > decision >> 32:
+        decide(st, state, server, turn, in_order)
         return -1
-    customer = _take(st, server)
+    slot = _take(st, server) - len(st.busy)
     st.busy[server] = True
-    st.serving[server] = customer
-    return customer
+    st.serving[server] = slot
+    return slot
 
 
 @inlined
@@ -879,34 +998,36 @@ def _take(st: Stations, queue: int) -> int:
 
 
 @inlined
-def free(st: Stations, state: State, server: int, base: int, in_order: bool) -> None:
+def free(st: Stations, state: State, slots: Slots, server: int, in_order: bool) -> None:
     """Let a server be done with its customer."""
     st.busy[server] = False
-    turn = _turn(st, server, in_order)
+    turn = _turn(st, slots, server, in_order)
     if turn >= 0:
-        decide(st, state, server, turn - base, in_order)
+        decide(st, state, server, turn, in_order)
 
 
-@njit
-def _finish(g: Graph, q: Queue, state: State, times: Times, row: int, now: float) -> None:
+@inlined
+def _finish(g: Graph, state: State, times: Times, row: int, now: float) -> None:
     if len(times.finish):
         times.finish[row] = now
-    times.rank[g.dst[row]] = now
+    dst = g.dst[g.pair[row]]
+    times.rank[dst] = now
     state.count[FINISHED] += 1
-    if not g.apart or not g.transfer[row]:
-        _sent(g, q, state, times, row, now)
-    passed(g, q, state, 2 * row + 1)
+    if not g.apart or not is_transfer(g, row):
+        _sent(g, state, times, row, now)
+    passed(g, state, 2 * row + 1, dst)
 
 
-@njit
-def _sent(g: Graph, q: Queue, state: State, times: Times, row: int, now: float) -> None:
+@inlined
+def _sent(g: Graph, state: State, times: Times, row: int, now: float) -> None:
     if len(times.sent):
         times.sent[row] = now
-    times.rank[g.src[row]] = now
-    passed(g, q, state, 2 * row)
+    src = g.src[g.pair[row]]
+    times.rank[src] = now
+    passed(g, state, 2 * row, src)
 
 
-@njit
+@inlined
 def _begin_work(times: Times, row: int, now: float) -> None:
     if len(times.start):
         times.start[row] = now
@@ -914,28 +1035,45 @@ def _begin_work(times: Times, row: int, now: float) -> None:
         times.arrive[row] = now
 
 
+@inlined
+def _leave(g: Graph, state: State, slots: Slots, times: Times, slot: int, now: float) -> None:
+    """Let what has a slot be finished."""
+    row = slots.what[slot, NUMBER]
+    give_back(slots, state, slot)
+    _finish(g, state, times, row, now)
+
+
 @njit
 def _arrive(
-    g: Graph, q: Queue, state: State, times: Times, st: Stations, processors: int, row: int, now: float, in_order: bool
+    g: Graph,
+    state: State,
+    slots: Slots,
+    times: Times,
+    st: Stations,
+    processors: int,
+    slot: int,
+    now: float,
+    in_order: bool,
 ) -> None:
     """Hand a message that is there, or local work, to the processor of its rank."""
-    if len(times.arrive) and g.transfer[row]:
+    row = slots.what[slot, NUMBER]
+    if len(times.arrive) and is_transfer(g, row):
         times.arrive[row] = now
     work = g.work[row] if len(g.work) else 0.0
     if work > 0:
-        come(st, state, processors + g.dst[row], row, 0, now, work, in_order)
-    else:
-        if not g.transfer[row]:
-            _begin_work(times, row, now)
-        _finish(g, q, state, times, row, now)
+        come(st, state, slots, processors + g.dst[g.pair[row]], slot, now, work, in_order)
+        return
+    if not is_transfer(g, row):
+        _begin_work(times, row, now)
+    _leave(g, state, slots, times, slot, now)
 
 
 @njit
-def _work(g: Graph, q: Queue, times: Times, server_event: int, row: int, now: float) -> None:
+def _work(g: Graph, q: Queue, times: Times, server: int, row: int, now: float) -> None:
     """Let a processor begin with a move."""
-    if not g.transfer[row]:
+    if not is_transfer(g, row):
         _begin_work(times, row, now)
-    add(q, server_event, now, g.work[row])
+    add(q, server, now, g.work[row])
 
 
 @njit
@@ -944,23 +1082,23 @@ def _advance(g: Graph, q: Queue, state: State) -> float:
     now = min(next_time(q), next_release(g, state))
     if now < INF:
         state.now[0] = now
-        release(g, q, state, now)
+        release(g, state, now)
     return now
 
 
 @njit
-def _turns(q: Queue, state: State, st: Stations, adding: int, flows: int) -> int:
-    """Return how many turns a kernel may take before it must ask again: each may add `adding` events and decisions.
+def _turns(state: State, slots: Slots, st: Stations, adding: int) -> int:
+    """Return how many turns a kernel may take before it must ask again: each may add `adding` slots and decisions.
 
     Less than one, it is why the kernel must be left for a moment, negated. To ask at every turn costs a tenth of the
-    time. There may be an event besides for each of `flows`.
+    time.
     """
     turns = state.count[TURNS]
     if turns <= 0:
         return -TELL
-    turns = min(turns, (len(q.heap) - q.size[0] - flows) // adding)
+    turns = min(turns, (len(slots.stage) - state.count[USED_SLOTS] + state.count[FREE_SLOTS]) // adding)
     if turns <= 0:
-        return -MORE_EVENTS
+        return -MORE_SLOTS
     used = max(state.count[DECISIONS], state.count[LINE_TAIL])
     turns = min(turns, (len(st.decision) - used) // adding)
     if turns <= 0:
@@ -970,11 +1108,11 @@ def _turns(q: Queue, state: State, st: Stations, adding: int, flows: int) -> int
 
 
 @inlined
-def _await(q: Queue, st: Stations, servers: int, server: int, now: float, kind: float) -> None:
+def _await(q: Queue, st: Stations, server: int, now: float, kind: float) -> None:
     """Let a server decide again when it is free, if anybody waits for that; nobody else asks."""
     if st.queue[server, HEAD] >= 0 and not st.busy[server]:
         st.busy[server] = True
-        add_at(q, servers + server, now, st.until[server], kind)
+        add_at(q, server, now, st.until[server], kind)
 
 
 _AT_A_PORT = -1.0  # the kind of the events at which it is free
@@ -983,53 +1121,56 @@ _AT_A_PORT = -1.0  # the kind of the events at which it is free
 @kernel
 def alpha_beta(where: Array) -> int:
     """Ports at the ranks (see `collsim.engines.alpha_beta`); alpha and beta of each route."""
-    g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
-    times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
-    route, alpha, beta = costs.route, costs.fixed, costs.per_byte
+    g, q, state, slots = graph_at(where[0]), queue_at(where[1]), state_at(where[2]), slots_at(where[3])
+    times, st, costs = times_at(where[4]), stations_at(where[5]), costs_at(where[6])
+    alpha, beta = costs.fixed, costs.per_byte
     in_order = costs.in_order != 0
-    moves, ranks = len(g.src), len(times.rank)
-    begin(g, q, state)
+    ranks = len(times.rank)
+    servers = len(st.busy)
+    begin(g, state)
     now = state.now[0]
-    release(g, q, state, now)
+    release(g, state, now)
     turns = 0
     while True:
         while True:
             if turns == 0:
-                turns = _turns(q, state, st, 4, 0)
+                turns = _turns(state, slots, st, 4)
                 if turns < 0:
                     return -turns
             turns -= 1
-            row = take_ready(q, state)
+            row = take_ready(state)
             if row >= 0:
                 if len(times.ready):
                     times.ready[row] = now
-                if g.transfer[row]:
-                    queue_up(st, g.src[row], row, now, beta[route[row]] * size_of(g, row) if in_order else 1.0)
-                    if st.until[g.src[row]] > now:
-                        _await(q, st, moves, g.src[row], now, _AT_A_PORT)
+                pair = g.pair[row]
+                slot = take_slot(slots, state, row, pair)
+                if is_transfer(g, row):
+                    port = g.src[pair]
+                    queue_up(st, slots, port, slot, now, beta[pair] * size_of(g, row) if in_order else 1.0)
+                    if st.until[port] > now:
+                        _await(q, st, port, now, _AT_A_PORT)
                     else:
-                        decide(st, state, g.src[row], row, in_order)
+                        decide(st, state, port, row, in_order)
                 else:
-                    _arrive(g, q, state, times, st, 2 * ranks, row, now, in_order)
+                    _arrive(g, state, slots, times, st, 2 * ranks, slot, now, in_order)
                 continue
             event = due(q, now)
-            if event >= moves:
-                server = event - moves
-                row = st.serving[server]
-                free(st, state, server, 0, in_order)
-                if server >= 2 * ranks:
-                    _finish(g, q, state, times, row, now)
-                elif server >= ranks:
-                    _arrive(g, q, state, times, st, 2 * ranks, row, now, in_order)
+            if event >= servers:
+                slot = event - servers
+                pair = slots.what[slot, ROUTE]
+                busy = beta[pair] * size_of(g, slots.what[slot, NUMBER]) if in_order else 1.0
+                come(st, state, slots, ranks + g.dst[pair], slot, now, busy, in_order)
                 continue
             if event >= 0:
-                busy = beta[route[event]] * size_of(g, event) if in_order else 1.0
-                come(st, state, ranks + g.dst[event], event, 0, now, busy, in_order)
+                slot = st.serving[event]
+                free(st, state, slots, event, in_order)
+                if event >= 2 * ranks:
+                    _leave(g, state, slots, times, slot, now)
+                elif event >= ranks:
+                    _arrive(g, state, slots, times, st, 2 * ranks, slot, now, in_order)
                 continue
             if not _decisions(state):
                 break
-            if q.size[0] + 3 * state.count[DECISIONS] + 4 > len(q.heap):
-                return MORE_EVENTS
             state.count[TURNS] += turns  # asked again, for there may be many decisions in this one
             turns = 0
             while True:
@@ -1038,23 +1179,26 @@ def alpha_beta(where: Array) -> int:
                     break
                 server = decision & 0xFFFFFFFF
                 if st.until[server] > now:
-                    _await(q, st, moves, server, now, _AT_A_PORT)
+                    _await(q, st, server, now, _AT_A_PORT)
                     continue
-                row = serve(st, state, decision, 0, in_order)
-                if row >= 0 and server >= 2 * ranks:
-                    _work(g, q, times, moves + server, row, now)
-                elif row >= 0:
-                    busy = beta[route[row]] * size_of(g, row)
-                    if server < ranks:
-                        if len(times.start):
-                            times.start[row] = now
-                        add(q, row, now, alpha[route[row]])
-                    if server < ranks and not in_order:  # an end that takes no time has its turn among the others
-                        st.busy[server] = False
-                        st.until[server] = now + busy
-                        _await(q, st, moves, server, now, _AT_A_PORT)
+                slot = serve(st, state, slots, decision, in_order)
+                if slot >= 0:
+                    row = slots.what[slot, NUMBER]
+                    if server >= 2 * ranks:
+                        _work(g, q, times, server, row, now)
                     else:
-                        add(q, moves + server, now, busy)
+                        pair = slots.what[slot, ROUTE]
+                        busy = beta[pair] * size_of(g, row)
+                        if server < ranks:
+                            if len(times.start):
+                                times.start[row] = now
+                            add(q, servers + slot, now, alpha[pair])
+                        if server < ranks and not in_order:  # an end that takes no time has its turn among the others
+                            st.busy[server] = False
+                            st.until[server] = now + busy
+                            _await(q, st, server, now, _AT_A_PORT)
+                        else:
+                            add(q, server, now, busy)
                 if in_order:
                     break  # see first what that brings about
         now = _advance(g, q, state)
@@ -1090,100 +1234,84 @@ class Net(NamedTuple):
 net_at = _at(Net)
 
 
-@inlined
-def _message(parts: Parts, part: int) -> int:
-    return parts.message[part] if len(parts.message) else part
-
-
 @kernel
 def fifo(where: Array) -> int:
     """Links serve packets one at a time (see `collsim.engines.fifo`)."""
-    g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
-    times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
-    parts, net, route, hop = parts_at(where[6]), net_at(where[7]), costs.route, costs.hop
+    g, q, state, slots = graph_at(where[0]), queue_at(where[1]), state_at(where[2]), slots_at(where[3])
+    times, st, costs = times_at(where[4]), stations_at(where[5]), costs_at(where[6])
+    parts, net = parts_at(where[7]), net_at(where[8])
     in_order = costs.in_order != 0
-    moves = len(g.src)
     whole = len(parts.message) == 0
-    # Events and customers: moves (which wait for processors), their packets, then the ends of servers' turns.
-    base = 0 if whole else moves
-    servers = moves if whole else moves + len(parts.message)
-    processors = len(st.busy) - len(times.rank)  # the servers before are links, and fatpipes that packets take turns on
-    begin(g, q, state)
+    servers = len(st.busy)
+    processors = servers - len(times.rank)  # the servers before are links, and fatpipes that packets take turns on
+    begin(g, state)
     now = state.now[0]
-    release(g, q, state, now)
+    release(g, state, now)
     turns = 0
     while True:
         while True:
             if turns == 0:
-                turns = _turns(q, state, st, 4 + parts.most, 0)
+                turns = _turns(state, slots, st, 4 + parts.most)
                 if turns < 0:
                     return -turns
             turns -= 1
-            row = take_ready(q, state)
+            row = take_ready(state)
             if row >= 0:
                 if len(times.ready):
                     times.ready[row] = now
-                if not g.transfer[row]:
-                    _arrive(g, q, state, times, st, processors, row, now, in_order)
-                elif whole:
-                    _next_hop(g, q, state, times, st, parts, net, route, hop, base, row, now, in_order)
-                else:
-                    for part in range(parts.first[row], parts.first[row + 1]):
-                        _next_hop(g, q, state, times, st, parts, net, route, hop, base, part, now, in_order)
+                if not is_transfer(g, row):
+                    slot = take_slot(slots, state, row, 0)
+                    _arrive(g, state, slots, times, st, processors, slot, now, in_order)
+                    continue
+                first = row if whole else parts.first[row]
+                for part in range(first, row + 1 if whole else parts.first[row + 1]):
+                    slot = take_slot(slots, state, part, costs.route[part])
+                    slots.hop[slot] = 0
+                    _next_hop(g, q, state, slots, times, st, parts, net, slot, now, in_order)
                 continue
             event = due(q, now)
             if event >= servers:
-                server = event - servers
-                if server >= processors:
-                    row = st.serving[server]
-                    free(st, state, server, 0, in_order)
-                    _finish(g, q, state, times, row, now)
-                else:
-                    free(st, state, server, base, in_order)
+                slot = event - servers
+                route = slots.what[slot, ROUTE]
+                slots.hop[slot] += 1
+                if net.first[route] + slots.hop[slot] < net.first[route + 1]:
+                    _next_hop(g, q, state, slots, times, st, parts, net, slot, now, in_order)
+                elif _is_last(parts, slots, state, slot):
+                    _arrive(g, state, slots, times, st, processors, slot, now, in_order)
                 continue
             if event >= 0:
-                part = event - base
-                hop[part] += 1
-                if net.first[route[part]] + hop[part] < net.first[route[part] + 1]:
-                    _next_hop(g, q, state, times, st, parts, net, route, hop, base, part, now, in_order)
-                    continue
-                row = _message(parts, part)
-                if not whole:
-                    parts.left[row] -= 1
-                    if parts.left[row]:
-                        continue
-                _arrive(g, q, state, times, st, processors, row, now, in_order)
+                slot = st.serving[event]
+                free(st, state, slots, event, in_order)
+                if event >= processors:
+                    _leave(g, state, slots, times, slot, now)
                 continue
             if not _decisions(state):
                 break
             state.count[TURNS] += turns  # asked again, for there may be many decisions in this one
             turns = 0
             while True:
-                if q.size[0] + 4 > len(q.heap):
-                    return MORE_EVENTS
                 decision = next_decision(st, state, in_order)
                 if decision < 0:
                     break
                 server = decision & 0xFFFFFFFF
                 if server < processors and st.until[server] > now:
-                    _await(q, st, servers, server, now, st.until[server] - now)
+                    _await(q, st, server, now, st.until[server] - now)
                     continue
-                customer = serve(st, state, decision, 0 if server >= processors else base, in_order)
-                if customer < 0:
+                slot = serve(st, state, slots, decision, in_order)
+                if slot < 0:
                     if in_order:
                         break  # it may have put itself off
                     continue
                 if server >= processors:
-                    _work(g, q, times, servers + server, customer, now)
+                    _work(g, q, times, server, slots.what[slot, NUMBER], now)
                 else:
                     st.busy[server] = False
-                    part = customer - base
-                    st.until[server] = _cross(g, q, times, parts, net, route, hop, base, part, now)
+                    st.until[server] = _cross(g, q, slots, times, parts, net, servers, slot, now)
                     if st.queue[server, HEAD] >= 0:
                         if st.until[server] > now:
-                            _await(q, st, servers, server, now, st.until[server] - now)
+                            _await(q, st, server, now, st.until[server] - now)
                         else:
-                            free(st, state, server, base, in_order)
+                            free(st, state, slots, server, in_order)
                             break
                 if _stirred(q, state):
                     break  # see first what that brings about
@@ -1193,31 +1321,37 @@ def fifo(where: Array) -> int:
 
 
 @inlined
+def _is_last(parts: Parts, slots: Slots, state: State, slot: int) -> bool:
+    """Whether a part that has come is the last of its message, whose slot it then is; any other's is given back."""
+    if len(parts.message):
+        row = parts.message[slots.what[slot, NUMBER]]
+        parts.left[row] -= 1
+        if parts.left[row]:
+            give_back(slots, state, slot)
+            return False
+        slots.what[slot, NUMBER] = row
+    return True
+
+
+@inlined
 def _bytes(g: Graph, parts: Parts, part: int) -> float:
     return parts.nbytes[part] if len(parts.nbytes) else size_of(g, part)
 
 
 @njit
 def _cross(
-    g: Graph,
-    q: Queue,
-    times: Times,
-    parts: Parts,
-    net: Net,
-    route: Array,
-    hop: Array,
-    base: int,
-    part: int,
-    now: float,
+    g: Graph, q: Queue, slots: Slots, times: Times, parts: Parts, net: Net, servers: int, slot: int, now: float
 ) -> float:
     """Let a packet cross its next link, and return until when that is busy with it."""
-    row = _message(parts, part)
-    if hop[part] == 0 and len(times.start) and not times.start[row] <= now:
-        times.start[row] = now
-    link = net.link[net.first[route[part]] + hop[part]]
+    part, hop = slots.what[slot, NUMBER], slots.hop[slot]
+    if hop == 0 and len(times.start):
+        row = parts.message[part] if len(parts.message) else part
+        if not times.start[row] <= now:
+            times.start[row] = now
+    link = net.link[net.first[slots.what[slot, ROUTE]] + hop]
     busy = _bytes(g, parts, part) / net.bandwidth[link]
     until = now + busy
-    add_at(q, base + part, now, until + net.latency[link], busy + net.latency[link])
+    add_at(q, servers + slot, now, until + net.latency[link], busy + net.latency[link])
     return until
 
 
@@ -1236,41 +1370,38 @@ def _next_hop(
     g: Graph,
     q: Queue,
     state: State,
+    slots: Slots,
     times: Times,
     st: Stations,
     parts: Parts,
     net: Net,
-    route: Array,
-    hop: Array,
-    base: int,
-    part: int,
+    slot: int,
     now: float,
     in_order: bool,
 ) -> None:
-    at = net.first[route[part]] + hop[part]
+    part = slots.what[slot, NUMBER]
+    at = net.first[slots.what[slot, ROUTE]] + slots.hop[slot]
     server = _server(parts, part, net.channel[at])
     if server < 0:
-        _cross(g, q, times, parts, net, route, hop, base, part, now)
+        _cross(g, q, slots, times, parts, net, len(st.busy), slot, now)
         return
     busy = _bytes(g, parts, part) / net.bandwidth[net.link[at]] if in_order else 1.0
-    queue_up(st, server, base + part, now, busy)
+    queue_up(st, slots, server, slot, now, busy)
     if st.until[server] > now:
-        _await(q, st, len(q.time) - len(st.busy), server, now, st.until[server] - now)
+        _await(q, st, server, now, st.until[server] - now)
     else:
         decide(st, state, server, part, in_order)
 
 
 class Flows(NamedTuple):
-    """Flows that are under way, each in a slot, and where each stands in the lists of its channels."""
+    """Flows that are under way, each in its slot, and where each stands in the lists of its channels."""
 
     left: Floats  # bytes left at `since`
     since: Floats
     rate: Floats
     fresh: Floats  # the rate that is being worked out
-    part: Ints
     next: Ints  # of each slot and hop, in the channel's list
     prev: Ints
-    free: Ints  # slots that are free
     list: Ints
     marked: Bytes
 
@@ -1301,22 +1432,22 @@ _SAME_SHARE = 1 + 1e-13
 
 def new_flows(slots: int, hops: int) -> Flows:
     """Return room for so many flows at once, on routes of at most so many hops."""
-
-    def ints(size: int) -> Array:
-        return np.full(size, -1, dtype=np.int32)
-
     return Flows(
-        np.zeros(slots),
-        np.zeros(slots),
-        np.zeros(slots),
-        np.zeros(slots),
-        ints(slots),
-        ints(slots * hops),
-        ints(slots * hops),
-        np.arange(slots - 1, -1, -1, dtype=np.int32),
-        ints(slots),
+        np.empty(slots),
+        np.empty(slots),
+        np.empty(slots),
+        np.empty(slots),
+        np.empty(slots * hops, dtype=np.int32),
+        np.empty(slots * hops, dtype=np.int32),
+        np.empty(slots, dtype=np.int32),
         np.zeros(slots, dtype=np.uint8),
     )
+
+
+def larger_flows(flows: Flows, slots: int, hops: int) -> Flows:
+    """Return the same flows, and room for so many."""
+    length = {"next": slots * hops, "prev": slots * hops}
+    return Flows(*(longer(column, length.get(name, slots)) for name, column in flows._asdict().items()))
 
 
 def new_channels(channels: int) -> Channels:
@@ -1342,39 +1473,25 @@ def _touch(ch: Channels, state: State, channel: int) -> None:
 
 
 @njit
-def _set_rate(q: Queue, fl: Flows, base: int, slot: int, rate: float, now: float) -> None:
+def _set_rate(q: Queue, fl: Flows, servers: int, slot: int, rate: float, now: float) -> None:
     """Let a flow go on at another rate; the same rate changes nothing, not even the last bit."""
     if rate != fl.rate[slot]:
-        event = base + fl.part[slot]
         if fl.rate[slot] > 0:
             fl.left[slot] = max(0.0, fl.left[slot] - fl.rate[slot] * (now - fl.since[slot]))
-            remove(q, event)
+            remove(q, servers + slot)
         fl.since[slot] = now
         fl.rate[slot] = rate
-        add(q, event, now, fl.left[slot] / rate)
+        add(q, servers + slot, now, fl.left[slot] / rate)
 
 
 @njit
 def _start_flow(
-    q: Queue,
-    state: State,
-    net: Net,
-    route: Array,
-    fl: Flows,
-    ch: Channels,
-    hops: int,
-    base: int,
-    part: int,
-    nbytes: float,
+    state: State, net: Net, fl: Flows, ch: Channels, hops: int, slot: int, route: int, nbytes: float
 ) -> None:
-    state.count[FREE_SLOTS] -= 1
-    slot = fl.free[state.count[FREE_SLOTS]]
-    fl.part[slot] = part
-    q.place[base + part, SLOT] = slot
     fl.left[slot] = nbytes
     fl.rate[slot] = 0.0
-    begin = net.first[route[part]]
-    for hop in range(net.first[route[part] + 1] - begin):
+    begin = net.first[route]
+    for hop in range(net.first[route + 1] - begin):
         channel = net.channel[begin + hop]
         place, first = slot * hops + hop, ch.first[channel]
         fl.prev[place] = -1
@@ -1387,12 +1504,9 @@ def _start_flow(
 
 
 @njit
-def _end_flow(
-    q: Queue, state: State, net: Net, route: Array, fl: Flows, ch: Channels, hops: int, base: int, part: int
-) -> None:
-    slot = q.place[base + part, SLOT]
-    begin = net.first[route[part]]
-    for hop in range(net.first[route[part] + 1] - begin):
+def _end_flow(state: State, net: Net, fl: Flows, ch: Channels, hops: int, slot: int, route: int) -> None:
+    begin = net.first[route]
+    for hop in range(net.first[route + 1] - begin):
         channel = net.channel[begin + hop]
         place = slot * hops + hop
         before, after = fl.prev[place], fl.next[place]
@@ -1405,13 +1519,11 @@ def _end_flow(
         ch.flows[channel] -= 1
         if ch.flows[channel] > 0:
             _touch(ch, state, channel)
-    fl.free[state.count[FREE_SLOTS]] = slot
-    state.count[FREE_SLOTS] += 1
 
 
 @njit
 def _share_all(
-    q: Queue, state: State, net: Net, route: Array, fl: Flows, ch: Channels, hops: int, base: int, now: float
+    q: Queue, state: State, slots: Slots, net: Net, fl: Flows, ch: Channels, hops: int, servers: int, now: float
 ) -> None:
     """Work out the rates of all flows that are connected with one that has started or ended at this instant."""
     for i in range(state.count[TOUCHED]):
@@ -1424,7 +1536,7 @@ def _share_all(
         if ch.flows[channel] == 1:
             # Often a flow is alone on its whole route.
             slot = ch.first[channel] // hops
-            r = route[fl.part[slot]]
+            r = slots.what[slot, ROUTE]
             rate = net.cap[r]
             for h in range(net.first[r], net.first[r + 1]):
                 if ch.flows[net.channel[h]] != 1:
@@ -1434,15 +1546,15 @@ def _share_all(
             if rate > 0:
                 for h in range(net.first[r], net.first[r + 1]):
                     ch.mark[net.channel[h]] = _UNMARKED
-                _set_rate(q, fl, base, slot, rate, now)
+                _set_rate(q, fl, servers, slot, rate, now)
                 continue
-        _share(q, net, route, fl, ch, hops, base, channel, now)
+        _share(q, slots, net, fl, ch, hops, servers, channel, now)
     state.count[TOUCHED] = 0
 
 
 @njit
 def _share(
-    q: Queue, net: Net, route: Array, fl: Flows, ch: Channels, hops: int, base: int, channel: int, now: float
+    q: Queue, slots: Slots, net: Net, fl: Flows, ch: Channels, hops: int, servers: int, channel: int, now: float
 ) -> None:
     """Work out the max-min fair rates of all flows that are connected with a channel (progressive filling)."""
     channels, flows, seen = 1, 0, 0
@@ -1462,7 +1574,7 @@ def _share(
                 fl.fresh[slot] = -1.0
                 fl.list[flows] = slot
                 flows += 1
-                r = route[fl.part[slot]]
+                r = slots.what[slot, ROUTE]
                 capped |= net.cap[r] < INF
                 for h in range(net.first[r], net.first[r + 1]):
                     other = net.channel[h]
@@ -1485,7 +1597,7 @@ def _share(
             for j in range(flows):
                 slot = fl.list[j]
                 if fl.fresh[slot] < 0:
-                    fair = min(fair, net.cap[route[fl.part[slot]]])
+                    fair = min(fair, net.cap[slots.what[slot, ROUTE]])
         limit = fair * _SAME_SHARE
         # Which are full is asked before any flow gets its rate: the order of channels must make no difference.
         full = 0
@@ -1500,13 +1612,13 @@ def _share(
             while place >= 0:
                 slot = place // hops
                 if fl.fresh[slot] < 0:
-                    growing -= _stop(net, route, fl, ch, slot, fair)
+                    growing -= _stop(slots, net, fl, ch, slot, fair)
                 place = fl.next[place]
         if capped:
             for j in range(flows):
                 slot = fl.list[j]
-                if fl.fresh[slot] < 0 and net.cap[route[fl.part[slot]]] <= limit:
-                    growing -= _stop(net, route, fl, ch, slot, fair)
+                if fl.fresh[slot] < 0 and net.cap[slots.what[slot, ROUTE]] <= limit:
+                    growing -= _stop(slots, net, fl, ch, slot, fair)
         for j in range(open_channels):  # at once, as in collsim.engines.maxmin: the same to the last bit
             c = ch.list[j]
             ch.left[c] = max(0.0, ch.left[c] - ch.gone[c] * fair)
@@ -1516,14 +1628,14 @@ def _share(
     for j in range(flows):
         slot = fl.list[j]
         fl.marked[slot] = 0
-        _set_rate(q, fl, base, slot, fl.fresh[slot], now)
+        _set_rate(q, fl, servers, slot, fl.fresh[slot], now)
 
 
 @njit
-def _stop(net: Net, route: Array, fl: Flows, ch: Channels, slot: int, rate: float) -> int:
+def _stop(slots: Slots, net: Net, fl: Flows, ch: Channels, slot: int, rate: float) -> int:
     """Give a flow, which has reached it, its rate."""
     fl.fresh[slot] = rate
-    r = route[fl.part[slot]]
+    r = slots.what[slot, ROUTE]
     for h in range(net.first[r], net.first[r + 1]):
         c = net.channel[h]
         ch.growing[c] -= 1
@@ -1534,91 +1646,79 @@ def _stop(net: Net, route: Array, fl: Flows, ch: Channels, slot: int, rate: floa
 @kernel
 def maxmin(where: Array) -> int:
     """Fluid flows with max-min fair shares (see `collsim.engines.maxmin`)."""
-    g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
-    times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
-    parts, net, route, hops = parts_at(where[6]), net_at(where[7]), costs.route, costs.hops
-    fl, ch = flows_at(where[8]), channels_at(where[9])
+    g, q, state, slots = graph_at(where[0]), queue_at(where[1]), state_at(where[2]), slots_at(where[3])
+    times, st, costs = times_at(where[4]), stations_at(where[5]), costs_at(where[6])
+    parts, net, hops = parts_at(where[7]), net_at(where[8]), costs.hops
+    fl, ch = flows_at(where[9]), channels_at(where[10])
     in_order = costs.in_order != 0
-    moves = len(g.src)
     whole = len(parts.message) == 0
-    # Events: moves (local work and additions wait at processors), their parts on routes, the ends of servers' turns.
-    base = 0 if whole else moves
-    servers = moves if whole else moves + len(parts.message)
-    begin(g, q, state)
+    servers = len(st.busy)
+    begin(g, state)
     now = state.now[0]
-    release(g, q, state, now)
+    release(g, state, now)
     turns = 0
     while True:
         while True:
             if turns == 0:
-                if state.count[FREE_SLOTS] == 0:
-                    return MORE_FLOWS
-                turns = _turns(q, state, st, 4 + parts.most, len(fl.free))
+                turns = _turns(state, slots, st, 4 + parts.most)
                 if turns < 0:
                     return -turns
-                more = turns - min(turns, state.count[FREE_SLOTS])  # a turn starts one flow at most
-                turns -= more
-                state.count[TURNS] += more
             turns -= 1
             event = due(q, now * _SAME_TIME)
             if event >= servers:
-                row = st.serving[event - servers]
-                free(st, state, event - servers, 0, in_order)
-                _finish(g, q, state, times, row, now)
-                continue
-            if event >= 0:
-                part = event - base
-                if state.phase[part] == FLYING:
-                    nbytes = _bytes(g, parts, part)
+                slot = event - servers
+                if slots.stage[slot] == FLYING:
+                    nbytes = _bytes(g, parts, slots.what[slot, NUMBER])
                     if nbytes > 0:
-                        state.phase[part] = FLOWING
-                        _start_flow(q, state, net, route, fl, ch, hops, base, part, nbytes)
-                        if net.first[route[part]] == net.first[route[part] + 1]:  # fatpipes only: nothing is shared
-                            slot = q.place[event, SLOT]
-                            _set_rate(q, fl, base, slot, net.cap[route[part]], now)
+                        slots.stage[slot] = FLOWING
+                        route = slots.what[slot, ROUTE]
+                        _start_flow(state, net, fl, ch, hops, slot, route, nbytes)
+                        if net.first[route] == net.first[route + 1]:  # fatpipes only: nothing is shared
+                            _set_rate(q, fl, servers, slot, net.cap[route], now)
                         continue
                 else:
-                    _end_flow(q, state, net, route, fl, ch, hops, base, part)
-                row = _message(parts, part)
-                if not whole:
-                    parts.left[row] -= 1
-                    if parts.left[row]:
-                        continue
-                _arrive(g, q, state, times, st, 0, row, now, in_order)
+                    _end_flow(state, net, fl, ch, hops, slot, slots.what[slot, ROUTE])
+                if _is_last(parts, slots, state, slot):
+                    _arrive(g, state, slots, times, st, 0, slot, now, in_order)
                 continue
-            row = take_ready(q, state)
+            if event >= 0:
+                slot = st.serving[event]
+                free(st, state, slots, event, in_order)
+                _leave(g, state, slots, times, slot, now)
+                continue
+            row = take_ready(state)
             if row >= 0:
                 while True:
                     if len(times.ready):
                         times.ready[row] = now
-                    if not g.transfer[row]:
-                        _arrive(g, q, state, times, st, 0, row, now, in_order)
+                    if not is_transfer(g, row):
+                        slot = take_slot(slots, state, row, 0)
+                        _arrive(g, state, slots, times, st, 0, slot, now, in_order)
                     else:
                         if len(times.start):
                             times.start[row] = now
-                        if whole:
-                            state.phase[row] = FLYING
-                            add(q, row, now, net.latency[route[row]])
-                        else:
-                            for part in range(parts.first[row], parts.first[row + 1]):
-                                state.phase[part] = FLYING
-                                add(q, base + part, now, net.latency[route[part]])
+                        first = row if whole else parts.first[row]
+                        for part in range(first, row + 1 if whole else parts.first[row + 1]):
+                            route = costs.route[part]
+                            slot = take_slot(slots, state, part, route)
+                            slots.stage[slot] = FLYING
+                            add(q, servers + slot, now, net.latency[route])
                     if turns == 0:
                         break
-                    row = take_ready(q, state)
+                    row = take_ready(state)
                     if row < 0:
                         break
                     turns -= 1
                 continue
             decision = next_decision(st, state, in_order)
             if decision >= 0:
-                row = serve(st, state, decision, 0, in_order)
-                if row >= 0:
-                    _work(g, q, times, servers + (decision & 0xFFFFFFFF), row, now)
+                slot = serve(st, state, slots, decision, in_order)
+                if slot >= 0:
+                    _work(g, q, times, decision & 0xFFFFFFFF, slots.what[slot, NUMBER], now)
                 continue
             if state.count[TOUCHED] == 0:
                 break
-            _share_all(q, state, net, route, fl, ch, hops, base, now)
+            _share_all(q, state, slots, net, fl, ch, hops, servers, now)
         now = _advance(g, q, state)
         if now == INF:
             return DONE
@@ -1626,8 +1726,10 @@ def maxmin(where: Array) -> int:
 
 # Hosts have three queues and three parts, host h's at h, ranks + h and 2 ranks + h: what it has to send, to receive and
 # to work on; its processor, its card that sends and its card that receives. So the queue at i needs, beside the
-# processor, the card at ranks + i, and work needs none.
-_AT_A_CARD = -1.0  # the kind of those events
+# processor, the card at ranks + i, and work needs none. The move that a processor is busy with is at h in `serving`,
+# and at ranks + h what it does with it.
+_SENDING, _TAKING_IN, _WORKING = range(3)
+_AT_A_CARD = -1.0  # the kind of the events at which it is free
 
 
 @inlined
@@ -1638,7 +1740,7 @@ def _host(ranks: int, place: int) -> int:
 
 
 @inlined
-def _able(st: Stations, ranks: int, host: int, now: float) -> int:
+def _able(st: Stations, slots: Slots, ranks: int, host: int, now: float) -> int:
     """Return the queue of a host whose first customer is served next; -1 if none can be."""
     best, first = -1, -1
     if st.until[host] > now:
@@ -1647,34 +1749,47 @@ def _able(st: Stations, ranks: int, host: int, now: float) -> int:
         customer = st.queue[queue, HEAD]
         if customer < 0 or (queue < 2 * ranks and st.until[ranks + queue] > now):
             continue
-        if first < 0 or (st.came[customer], customer) < (st.came[first], first):
+        if (
+            first < 0
+            or st.came[customer] < st.came[first]
+            or (st.came[customer] == st.came[first] and _number(st, slots, customer) < _number(st, slots, first))
+        ):
             best, first = queue, customer
     return best
 
 
 @inlined
-def _host_turn(st: Stations, ranks: int, host: int, queue: int, now: float) -> int:
-    """Return the customer whose number says when a host decides, where the first of a queue is served next."""
-    least = st.queue[queue, HEAD]
-    if len(st.quick) and st.quick[least]:
+def _host_turn(st: Stations, slots: Slots, ranks: int, host: int, queue: int, now: float) -> int:
+    """Return the number that says when a host decides, where the first of a queue is served next."""
+    first = st.queue[queue, HEAD]
+    least = _number(st, slots, first)
+    if len(st.quick) and st.quick[first]:
         for other in range(host, 3 * ranks, ranks):
             if other < 2 * ranks and st.until[ranks + other] > now:
                 continue
             customer = st.queue[other, HEAD]
             while customer >= 0:
-                least = min(least, customer)
+                least = min(least, _number(st, slots, customer))
                 customer = st.link[customer, NEXT]
     return least
 
 
 @inlined
 def _come_to_host(
-    st: Stations, state: State, ranks: int, queue: int, row: int, now: float, seconds: float, in_order: bool
+    st: Stations,
+    state: State,
+    slots: Slots,
+    ranks: int,
+    queue: int,
+    slot: int,
+    now: float,
+    seconds: float,
+    in_order: bool,
 ) -> None:
-    queue_up(st, queue, row, now, seconds)
+    queue_up(st, slots, queue, slot, now, seconds)
     host = _host(ranks, queue)
     if st.until[host] <= now:  # else it decides when its processor is free
-        decide(st, state, host, row, in_order)
+        decide(st, state, host, slots.what[slot, NUMBER], in_order)
 
 
 @inlined
@@ -1686,15 +1801,17 @@ def _await_cards(q: Queue, st: Stations, ranks: int, host: int, now: float) -> N
         card = ranks + queue
         if st.queue[queue, HEAD] >= 0 and st.until[card] > now and not st.busy[card]:
             st.busy[card] = True
-            add_at(q, len(q.time) - 3 * ranks + card, now, st.until[card], _AT_A_CARD)
+            add_at(q, card, now, st.until[card], _AT_A_CARD)
 
 
 @inlined
-def _look_again(q: Queue, st: Stations, state: State, ranks: int, host: int, now: float, in_order: bool) -> None:
+def _look_again(
+    q: Queue, st: Stations, state: State, slots: Slots, ranks: int, host: int, now: float, in_order: bool
+) -> None:
     """Let a host decide again, if there is anybody to serve, when a part of it is free."""
-    queue = _able(st, ranks, host, now)
+    queue = _able(st, slots, ranks, host, now)
     if queue >= 0:
-        decide(st, state, host, _host_turn(st, ranks, host, queue, now), in_order)
+        decide(st, state, host, _host_turn(st, slots, ranks, host, queue, now) if in_order else 0, in_order)
     else:
         _await_cards(q, st, ranks, host, now)
 
@@ -1705,139 +1822,164 @@ def _eager(g: Graph, costs: Costs, row: int) -> bool:
 
 
 @inlined
-def _route(costs: Costs, row: int) -> int:
-    return costs.route[row] if len(costs.route) else 0
+def _route(costs: Costs, pair: int) -> int:
+    """Return the place of what messages between a pair of ranks cost: one for all, or one a pair."""
+    return pair if len(costs.fixed) > 1 else 0
+
+
+@inlined
+def _come_to_processor(
+    g: Graph, state: State, slots: Slots, times: Times, st: Stations, row: int, now: float, in_order: bool
+) -> None:
+    """Hand a message that is there, or local work, to the processor of its rank: it has no slot."""
+    if len(times.arrive) and is_transfer(g, row):
+        times.arrive[row] = now
+    if len(g.work) and g.work[row] > 0:
+        pair, ranks = g.pair[row], len(times.rank)
+        slot = take_slot(slots, state, row, pair)
+        _come_to_host(st, state, slots, ranks, 2 * ranks + g.dst[pair], slot, now, g.work[row], in_order)
+        return
+    if not is_transfer(g, row):
+        _begin_work(times, row, now)
+    _finish(g, state, times, row, now)
 
 
 @njit
 def _happened(
-    g: Graph, q: Queue, state: State, times: Times, st: Stations, costs: Costs, row: int, what: int, now: float
+    g: Graph, state: State, slots: Slots, times: Times, st: Stations, costs: Costs, row: int, what: int, now: float
 ) -> None:
     """Something has happened to a message: see whether its sender is done, and whether it has arrived."""
-    after = state.phase[row] | what
-    state.phase[row] = after
+    after = state.happened[row] | what
+    state.happened[row] = after
     if _eager(g, costs, row):
         sent = what == OWN_PART
     else:
         sent = what != TAKEN_IN and after & (POSTED | OWN_PART | MATCHED) == POSTED | OWN_PART | MATCHED
     if sent:
-        _sent(g, q, state, times, row, now)
+        _sent(g, state, times, row, now)
     if what & (POSTED | TAKEN_IN) and after & (POSTED | TAKEN_IN) == POSTED | TAKEN_IN:
-        _arrive(g, q, state, times, st, 2 * len(times.rank), row, now, costs.in_order != 0)
+        _come_to_processor(g, state, slots, times, st, row, now, costs.in_order != 0)
 
 
 @inlined
 def _serve_at_host(
-    g: Graph, q: Queue, state: State, times: Times, st: Stations, costs: Costs, queue: int, now: float
+    g: Graph, q: Queue, state: State, slots: Slots, times: Times, st: Stations, costs: Costs, queue: int, now: float
 ) -> None:
     """Let a host serve the first of a queue."""
     ranks = len(times.rank)
-    row, host = _take(st, queue), _host(ranks, queue)
-    processor = len(q.time) - 3 * ranks + host  # its event
+    host, slot = _host(ranks, queue), _take(st, queue) - len(st.busy)
+    row = slots.what[slot, NUMBER]
     st.serving[host] = row
     if queue >= 2 * ranks:
+        st.serving[ranks + host] = _WORKING
         st.until[host] = now + g.work[row]
-        _work(g, q, times, processor, row, now)
+        give_back(slots, state, slot)
+        _work(g, q, times, host, row, now)
         return
-    r = _route(costs, row)
+    r = _route(costs, slots.what[slot, ROUTE])
     o, gap = costs.figures[0], costs.per_byte[r]
     more = max(size_of(g, row) - 1, 0.0)
     st.until[ranks + queue] = now + (costs.figures[1] + more * gap)
     if queue < ranks:
         if len(times.start):
             times.start[row] = now
-        add(q, row, now, o + costs.fixed[r])
+        st.serving[ranks + host] = _SENDING
+        add(q, len(st.busy) + slot, now, o + costs.fixed[r])
         busy = o + more * costs.figures[2]
     else:
+        st.serving[ranks + host] = _TAKING_IN
+        give_back(slots, state, slot)
         busy = o + more * max(costs.figures[2], gap)
     st.until[host] = now + busy
-    add(q, processor, now, busy)
+    add(q, host, now, busy)
     if queue >= ranks:
-        _happened(g, q, state, times, st, costs, row, MATCHED, now)
+        _happened(g, state, slots, times, st, costs, row, MATCHED, now)
 
 
 @inlined
-def _seconds_of_a_part(g: Graph, st: Stations, costs: Costs, row: int, per_byte: float) -> float:
+def _seconds_of_a_part(g: Graph, st: Stations, costs: Costs, row: int, pair: int, per_byte: float) -> float:
     """Return for how long a message keeps a part of a host at least; asked only where that may be no time."""
     if not len(st.quick):
         return 1.0
     more = max(size_of(g, row) - 1, 0.0)
-    return min(costs.figures[0] + more * per_byte, costs.figures[1] + more * costs.per_byte[_route(costs, row)])
+    return min(costs.figures[0] + more * per_byte, costs.figures[1] + more * costs.per_byte[_route(costs, pair)])
 
 
 @kernel
 def loggp(where: Array) -> int:
     """Hosts with a processor and two cards (see `collsim.engines.loggp`); figures: o, g, O, S."""
-    g, q, state = graph_at(where[0]), queue_at(where[1]), state_at(where[2])
-    times, st, costs = times_at(where[3]), stations_at(where[4]), costs_at(where[5])
+    g, q, state, slots = graph_at(where[0]), queue_at(where[1]), state_at(where[2]), slots_at(where[3])
+    times, st, costs = times_at(where[4]), stations_at(where[5]), costs_at(where[6])
     in_order = costs.in_order != 0
-    moves, ranks = len(g.src), len(times.rank)
-    begin(g, q, state)
+    ranks = len(times.rank)
+    servers = len(st.busy)
+    begin(g, state)
     now = state.now[0]
-    release(g, q, state, now)
+    release(g, state, now)
     turns = 0
     while True:
         while True:
             if turns == 0:
-                turns = _turns(q, state, st, 4, 0)
+                turns = _turns(state, slots, st, 4)
                 if turns < 0:
                     return -turns
             turns -= 1
-            row = take_ready(q, state)
+            row = take_ready(state)
             if row >= 0:
                 if len(times.ready):
                     times.ready[row] = now
-                if g.transfer[row]:
-                    least = _seconds_of_a_part(g, st, costs, row, costs.figures[2])
-                    _come_to_host(st, state, ranks, g.src[row], row, now, least, in_order)
+                if is_transfer(g, row):
+                    pair = g.pair[row]
+                    slot = take_slot(slots, state, row, pair)
+                    least = _seconds_of_a_part(g, st, costs, row, pair, costs.figures[2])
+                    _come_to_host(st, state, slots, ranks, g.src[pair], slot, now, least, in_order)
                 else:
-                    _arrive(g, q, state, times, st, 2 * ranks, row, now, in_order)
+                    _come_to_processor(g, state, slots, times, st, row, now, in_order)
                 continue
-            row = take_posted(q, state)
+            row = take_posted(state)
             if row >= 0:
-                _happened(g, q, state, times, st, costs, row, POSTED, now)
+                _happened(g, state, slots, times, st, costs, row, POSTED, now)
                 continue
             event = due(q, now)
-            if event >= moves + ranks:  # a card is free
-                st.busy[event - moves] = False
-                _look_again(q, st, state, ranks, _host(ranks, event - moves), now, in_order)
+            if event >= servers:
+                slot = event - servers
+                row, pair = slots.what[slot, NUMBER], slots.what[slot, ROUTE]
+                gap = costs.per_byte[_route(costs, pair)]
+                least = _seconds_of_a_part(g, st, costs, row, pair, max(costs.figures[2], gap))
+                _come_to_host(st, state, slots, ranks, ranks + g.dst[pair], slot, now, least, in_order)
                 continue
-            if event >= moves:
-                host = event - moves
-                row = st.serving[host]
-                _look_again(q, st, state, ranks, host, now, in_order)
-                if g.transfer[row] and g.src[row] == host:
-                    _happened(g, q, state, times, st, costs, row, OWN_PART, now)
-                elif g.transfer[row] and not state.phase[row] & TAKEN_IN:
-                    _happened(g, q, state, times, st, costs, row, TAKEN_IN, now)
-                else:
-                    _finish(g, q, state, times, row, now)
+            if event >= ranks:  # a card is free
+                st.busy[event] = False
+                _look_again(q, st, state, slots, ranks, _host(ranks, event), now, in_order)
                 continue
             if event >= 0:
-                gap = costs.per_byte[_route(costs, event)]
-                least = _seconds_of_a_part(g, st, costs, event, max(costs.figures[2], gap))
-                _come_to_host(st, state, ranks, ranks + g.dst[event], event, now, least, in_order)
+                row, done = st.serving[event], st.serving[ranks + event]
+                _look_again(q, st, state, slots, ranks, event, now, in_order)
+                if done == _WORKING:
+                    _finish(g, state, times, row, now)
+                else:
+                    what = OWN_PART if done == _SENDING else TAKEN_IN
+                    _happened(g, state, slots, times, st, costs, row, what, now)
                 continue
             if not _decisions(state):
                 break
             state.count[TURNS] += turns  # asked again, for there may be many decisions in this one
             turns = 0
             while True:
-                if q.size[0] + 4 > len(q.heap):
-                    return MORE_EVENTS
                 decision = next_decision(st, state, in_order)
                 if decision < 0:
                     break
                 host = _host(ranks, decision & 0xFFFFFFFF)
-                queue = _able(st, ranks, host, now)
+                queue = _able(st, slots, ranks, host, now)
                 if queue < 0:
                     _await_cards(q, st, ranks, host, now)
                     continue
-                turn = _host_turn(st, ranks, host, queue, now)
-                if in_order and turn > decision >> 32:
-                    decide(st, state, host, turn, in_order)
-                    break
-                _serve_at_host(g, q, state, times, st, costs, queue, now)
+                if in_order:
+                    turn = _host_turn(st, slots, ranks, host, queue, now)
+                    if turn > decision >> 32:
+                        decide(st, state, host, turn, in_order)
+                        break
+                _serve_at_host(g, q, state, slots, times, st, costs, queue, now)
                 if _stirred(q, state):
                     break  # see first what that brings about
         now = _advance(g, q, state)
