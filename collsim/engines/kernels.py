@@ -259,7 +259,8 @@ RELEASES, MOMENTS, POSTS, TOUCHED, STARTED, LINE_HEAD, LINE_TAIL = range(7, 14)
 COUNTS = 14
 
 # Places in Queue.size
-HEAPED, LOOKED_AT, USED_LAST, NOT_EMPTY, LANES_USED, HOLE = range(6)
+HEAPED, LOOKED_AT, USED_LAST, NOT_EMPTY, LANES_USED, HOLE, OLDEST = range(7)
+RECENT = 4
 
 
 class Queue(NamedTuple):
@@ -275,9 +276,10 @@ class Queue(NamedTuple):
     key: Floats  # times in the heap; infinite behind its end, and there are more of them than events
     heap: Ints  # events in the heap
     # Events in the heap, lane `due` looks at, lane used last, lanes not empty, lanes ever used, whether the first place
-    # of the heap is a hole: the next event fills it, which is one round through the heap instead of two.
+    # of the heap is a hole (the next event fills it, which is one round through the heap instead of two), and the oldest
+    # in `recent`.
     size: Longs
-    recent: Floats  # the last delay that had no lane
+    recent: Floats  # the last delays that had no lane
 
 
 queue_at = _at(Queue)
@@ -293,8 +295,8 @@ def new_queue(events: int, *, taken_out: bool) -> Queue:
         np.full(LANES, np.nan),
         np.full(events + 5, INF),
         np.empty(events, dtype=np.int32),
-        np.array([0, 1, 1, 0, 2, 0]),
-        np.full(1, np.nan),
+        np.array([0, 1, 1, 0, 2, 0, 0]),
+        np.full(RECENT, np.nan),
     )
 
 
@@ -407,18 +409,23 @@ def _fill(q: Queue, i: int) -> None:
 
 @njit
 def _find_lane(q: Queue, delay: float) -> int:
-    """Return the lane of a delay, -1 if there is none; a delay that comes twice in a row gets an empty one."""
+    """Return the lane of a delay, -1 if there is none; a delay that comes again soon gets an empty one."""
     for lane in range(1, q.size[LANES_USED]):
         if q.delay[lane] == delay:
             return lane
-    if q.recent[0] != delay:
-        q.recent[0] = delay
-        return -1
-    for lane in range(1, LANES):
-        if q.lane[lane, HEAD] < 0:
-            q.delay[lane] = delay
-            q.size[LANES_USED] = max(q.size[LANES_USED], lane + 1)
-            return lane
+    known = False
+    for i in range(RECENT):
+        known |= q.recent[i] == delay
+    if known:
+        for lane in range(1, LANES):
+            if q.lane[lane, HEAD] < 0:
+                q.delay[lane] = delay
+                q.size[LANES_USED] = max(q.size[LANES_USED], lane + 1)
+                return lane
+    else:
+        i = q.size[OLDEST]
+        q.recent[i] = delay
+        q.size[OLDEST] = (i + 1) % RECENT
     return -1
 
 
@@ -1043,7 +1050,7 @@ def _leave(g: Graph, state: State, slots: Slots, times: Times, slot: int, now: f
     _finish(g, state, times, row, now)
 
 
-@njit
+@inlined
 def _arrive(
     g: Graph,
     state: State,
@@ -1472,7 +1479,7 @@ def _touch(ch: Channels, state: State, channel: int) -> None:
         state.count[TOUCHED] += 1
 
 
-@njit
+@inlined
 def _set_rate(q: Queue, fl: Flows, servers: int, slot: int, rate: float, now: float) -> None:
     """Let a flow go on at another rate; the same rate changes nothing, not even the last bit."""
     if rate != fl.rate[slot]:
@@ -1484,7 +1491,7 @@ def _set_rate(q: Queue, fl: Flows, servers: int, slot: int, rate: float, now: fl
         add(q, servers + slot, now, fl.left[slot] / rate)
 
 
-@njit
+@inlined
 def _start_flow(
     state: State, net: Net, fl: Flows, ch: Channels, hops: int, slot: int, route: int, nbytes: float
 ) -> None:
@@ -1503,7 +1510,7 @@ def _start_flow(
         _touch(ch, state, channel)
 
 
-@njit
+@inlined
 def _end_flow(state: State, net: Net, fl: Flows, ch: Channels, hops: int, slot: int, route: int) -> None:
     begin = net.first[route]
     for hop in range(net.first[route + 1] - begin):
@@ -1521,7 +1528,7 @@ def _end_flow(state: State, net: Net, fl: Flows, ch: Channels, hops: int, slot: 
             _touch(ch, state, channel)
 
 
-@njit
+@inlined
 def _share_all(
     q: Queue, state: State, slots: Slots, net: Net, fl: Flows, ch: Channels, hops: int, servers: int, now: float
 ) -> None:
