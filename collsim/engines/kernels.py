@@ -15,6 +15,7 @@ others.
 from __future__ import annotations
 
 import operator
+from functools import cache
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -55,15 +56,22 @@ class Column(types.Type):
         super().__init__(f"Column({dtype}, {width})")
 
 
+@cache
+def _fields(kind: type) -> dict[str, tuple[Any, int] | None]:
+    """Return what a block has, by name: of an array its type and width, of a whole number None."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: None if hint is int else hint.__metadata__ for name, hint in hints.items()}
+
+
 class BlockType(types.Type):
     """A block of arrays, and whole numbers, by their names."""
 
     def __init__(self, kind: type) -> None:
         self.place: dict[str, int] = {}
         self.field: dict[str, Any] = {}
-        for number, (name, hint) in enumerate(get_type_hints(kind, include_extras=True).items()):
+        for number, (name, column) in enumerate(_fields(kind).items()):
             self.place[name] = 2 * number
-            self.field[name] = types.int64 if hint is int else Column(*hint.__metadata__)
+            self.field[name] = types.int64 if column is None else Column(*column)
         super().__init__(f"Block({kind.__name__})")
 
 
@@ -194,12 +202,13 @@ class Blocks:
 
 def _words(block: Any) -> Array:
     words: list[int] = []
-    for name, hint in get_type_hints(type(block), include_extras=True).items():
+    kind: type = type(block)
+    for name, column in _fields(kind).items():
         value = getattr(block, name)
-        if hint is int:
+        if column is None:
             words += [int(value), 0]
             continue
-        dtype, width = hint.__metadata__
+        dtype, width = column
         expected = np.dtype(bool if dtype is types.boolean else dtype.name)
         if (
             value.dtype != expected
@@ -209,7 +218,7 @@ def _words(block: Any) -> Array:
             raise TypeError(
                 f"{type(block).__name__}.{name} must be {expected} x {width}, got {value.dtype} {value.shape}"
             )
-        words += [value.ctypes.data, len(value)]
+        words += [value.__array_interface__["data"][0], len(value)]
     return np.array(words, dtype=np.int64)
 
 
@@ -237,7 +246,7 @@ def kernel_of_arrays(function: Any) -> Any:
 
 
 INF = np.inf
-LANES = 8
+LANES, RECENT = 8, 4
 AT_ONCE = (
     0  # the lane of what takes no time: it comes after all else of an instant, in the order in which it was ordered
 )
@@ -260,7 +269,6 @@ COUNTS = 14
 
 # Places in Queue.size
 HEAPED, LOOKED_AT, USED_LAST, NOT_EMPTY, LANES_USED, HOLE, OLDEST = range(7)
-RECENT = 4
 
 
 class Queue(NamedTuple):
@@ -276,10 +284,9 @@ class Queue(NamedTuple):
     key: Floats  # times in the heap; infinite behind its end, and there are more of them than events
     heap: Ints  # events in the heap
     # Events in the heap, lane `due` looks at, lane used last, lanes not empty, lanes ever used, whether the first place
-    # of the heap is a hole (the next event fills it, which is one round through the heap instead of two), and the oldest
-    # in `recent`.
+    # of the heap is a hole (the next event fills it: one round through the heap instead of two), the oldest delay.
     size: Longs
-    recent: Floats  # the last delays that had no lane
+    recent: Floats  # the last delays that had no lane, each of which gets one if it comes again soon
 
 
 queue_at = _at(Queue)
