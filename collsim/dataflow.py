@@ -64,7 +64,7 @@ def gates(schedule: Schedule, transfer: NDArray[np.bool_]) -> tuple[Array, Array
     del places
     # One message after another may be named for several chunks: then it counts once for each kind of dependency.
     seen = np.full((3, 1 if single else messages), -1, dtype=np.int32)
-    first, waits = np.zeros(2 * messages + 2, dtype=np.int64), np.zeros(2 * messages, dtype=np.int32)
+    first, waits = np.zeros(2 * messages + 2, dtype=np.int32), np.zeros(2 * messages, dtype=np.int32)
     found = np.empty(0, dtype=np.int32)
     for fill in (False, True):
         seen.fill(-1)

@@ -59,7 +59,7 @@ class Followers(NamedTuple):
     2i + 1 (of its receiver). Joins and local work have one end only: the moment 2i + 1 and the gate 2i.
     """
 
-    first: NDArray[np.int64]
+    first: NDArray[np.int64] | Ints
     gates: NDArray[np.int64] | Ints
 
 

@@ -21,7 +21,7 @@ from random_runs import random_model, random_run, random_schedule, random_topolo
 
 import collsim as cs
 from collsim.engines import ENGINES, Timeline, choose_engine, events, stepwise
-from collsim.graph import MoveGraph, Waiting, lower
+from collsim.graph import Followers, MoveGraph, Waiting, lower
 from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin
 
 pytest.importorskip("numba", reason="the compiled engine needs numba")
@@ -233,6 +233,24 @@ def test_no_moves_take_no_time():
 def test_packets_that_would_not_fit_into_memory_are_refused_in_one_line():
     with pytest.raises(cs.InputError, match=r"packets would need about .* of memory.*packet_bytes"):
         compiled.run(ring_graph(nbytes=1 << 50), Fifo(cs.star(8, "10GB/s", "1us"), packet_bytes=1))
+
+
+def test_more_messages_at_once_than_fit_into_memory_are_refused_in_one_line(monkeypatch):
+    plan = cs.ScheduleBuilder("all_to_all", 24)
+    for src in range(24):
+        plan.copy(0, src, [dst for dst in range(24) if dst != src])
+    graph = lower(plan.build(), np.full(24 * 23, 10.0))
+    monkeypatch.setattr(compiled, "_BYTES_A_SLOT", 1 << 60)
+    with pytest.raises(cs.InputError, match=r"under way at once would need about .* of memory.*use fewer ranks"):
+        compiled.run(graph, MaxMin(cs.star(24, 1e9, 1e-6)))
+
+
+def test_more_dependencies_than_have_numbers_are_refused_in_one_line():
+    many = Followers(np.zeros(3, dtype=np.int64), np.broadcast_to(np.int32(0), (1 << 31,)))  # takes no memory
+    with pytest.raises(cs.InputError, match=r"2147483648 dependencies .*use fewer ranks"):
+        compiled._in_32_bits(many, 1)
+    few = Followers(np.zeros(3, dtype=np.int64), np.zeros(4, dtype=np.int32))
+    assert compiled._in_32_bits(few, 1) is few
 
 
 # Without times of moves

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from collsim.engines import kernels as k
 from collsim.engines.timeline import Timeline
-from collsim.errors import SimulationError
-from collsim.graph import MoveGraph
+from collsim.errors import InputError, SimulationError
+from collsim.graph import Followers, MoveGraph
 from collsim.memory import refuse_too_large
 from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin, Model
 from collsim.schedule import Floats, is_constant
@@ -36,6 +36,8 @@ _TURNS = 1 << 20
 # What a move, or a packet, takes in the arrays here while it runs, timeline included.
 _BYTES_A_MOVE = 70
 _BYTES_A_PART = 100
+# What a message takes besides while it is under way, and again while more room is made.
+_BYTES_A_SLOT = 200
 _BYTES_A_SERVER = 100
 
 
@@ -86,7 +88,7 @@ class _Run:
             count=np.zeros(k.COUNTS, dtype=np.int64),
             ready=np.empty(self.moves, dtype=np.int32),
             posted=np.empty(self.moves if self.apart else 0, dtype=np.int32),
-            pile=np.empty(pile, dtype=np.int64),
+            pile=np.empty(pile, dtype=np.int32),
             happened=np.zeros(self.moves if self.apart else 0, dtype=np.uint8),
         )
         # A turn needs so many that are free; how many there are in the end depends on how much goes on at once.
@@ -118,11 +120,10 @@ class _Run:
         none = np.zeros(0, dtype=np.int32)
         if graph.step is not None:
             at, item = k.chain_gates(graph.ranks, graph.src, graph.dst, graph.transfer, graph.step)
-            first, left = np.zeros(0, dtype=np.int64), np.zeros(graph.ranks, dtype=np.int32)
+            first, left = none, np.zeros(graph.ranks, dtype=np.int32)
             pile = 1
         else:
-            first, gates = graph.followers
-            item = gates.astype(np.int32, copy=False)
+            first, item = (column.astype(np.int32, copy=False) for column in _in_32_bits(graph.followers, graph.nodes))
             at = left = none
             pile = graph.nodes + 1
         time, gate = _releases(graph)
@@ -141,7 +142,7 @@ class _Run:
             few=waits.astype(np.uint8, copy=False) if few else np.zeros(0, dtype=np.uint8),
             apart=int(self.apart),
             by_step=int(graph.step is not None),
-            first=first.astype(np.int64, copy=False),
+            first=first,
             item=item,
             at=at,
             left=left,
@@ -222,6 +223,9 @@ class _Run:
     def more_slots(self) -> None:
         """Make room for as many slots again."""
         slots = 2 * len(self.slots.stage)
+        refuse_too_large(
+            slots * _BYTES_A_SLOT, f"room for {slots} messages or packets under way at once", "use fewer ranks"
+        )
         self.slots = k.larger_slots(self.slots, slots)
         self.q = k.larger_queue(self.q, self.servers + slots)
         self.st = k.at_larger_queue(self.st, self.q)
@@ -240,6 +244,15 @@ def _compiling(kernel: Any) -> Iterator[None]:
         yield
     finally:
         note.cancel()
+
+
+def _in_32_bits(followers: Followers, nodes: int) -> Followers:
+    """Return what waits for what, if numbers of 32 bits are enough for it: there would be 8 GB of it otherwise."""
+    if max(len(followers.gates), 2 * nodes + 2) >= 1 << 31:
+        raise InputError(
+            f"{len(followers.gates)} dependencies are more than engine 'compiled' can number; use fewer ranks"
+        )
+    return followers
 
 
 def _alike(array: Array) -> bool:

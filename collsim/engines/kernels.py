@@ -549,7 +549,7 @@ class Graph(NamedTuple):
     few: Bytes
     apart: int  # 1 if each end of a move has a counter of its own
     by_step: int  # 1 if moves are ordered by step
-    first: Longs  # else: of each moment's gates in `item`
+    first: Ints  # else: of each moment's gates in `item`
     # By step: of each gate the next one of the same rank, if that is of a later step as -2 less its number; -1 after
     # the last. Else gates.
     item: Ints
@@ -597,7 +597,7 @@ class State(NamedTuple):
     count: Longs
     ready: Ints  # moves that are ready and were not told yet, in the order in which they became so
     posted: Ints  # messages that waited until their receiver was ready, and were not told so yet
-    pile: Longs  # of moments that have come and were not told yet
+    pile: Ints  # of moments that have come and were not told yet
     happened: Bytes  # LogGP: what has happened to each message
 
 
