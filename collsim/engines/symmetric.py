@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from collsim.engines import choose_engine, quotient
+from collsim.engines.hosts import LONGER, Busy, Kind, serve, serve_one
 from collsim.engines.maxmin import weighted_shares
 from collsim.engines.timeline import Timeline
 from collsim.graph import MoveGraph, Waiting
@@ -32,6 +33,10 @@ Progress = Callable[[int, int], None]
 
 # Two times are nearly the same if rounding in a run of so many steps could make them change places.
 _SAME_TIME = 1e-13
+
+# Of two times in a step with n messages a rank each comes from at most 3 n services and a duration one after another,
+# after the step's beginning: 6 n roundings by at most 1.1e-16 of the time, in each of two engines that must agree.
+_ROUNDING = 4e-15
 
 # Different flows that may share a network at once: to work out rates takes time that grows with the square.
 _MOST_FLOWS = 500
@@ -48,9 +53,6 @@ _MANY_TIMES = 100
 
 
 _FEW_ROWS = 4096
-
-# What a host does next is looked for among all messages that wait: that takes time which grows with the square.
-_MOST_AT_A_HOST = 300
 
 
 class Refused(Exception):
@@ -158,7 +160,7 @@ def _by_dimensions(
     header_bytes: float,
     progress: Progress | None,
 ) -> StepTimes:
-    clock = _LogGPClock(model, schedule.steps) if isinstance(model, LogGP) else None
+    clock = _LogGPClock(model) if isinstance(model, LogGP) else None
     seconds: list[Floats] = []
     finished = 0
     for phase in schedule.phases:
@@ -545,43 +547,27 @@ def _served(stage: Stage, come: Floats) -> Floats:
 # LogGP: hosts
 
 
-class _Message(NamedTuple):
-    """What a message costs the hosts: see `collsim.engines.loggp`."""
-
-    flight: float
-    sending: float
-    receiving: float
-    card: float
-    work: float
-
-
 class _LogGPClock:
     """Runs steps one after the other and hands on for how long the cards are still busy when a step is over."""
 
-    def __init__(self, model: LogGP, steps: int) -> None:
+    def __init__(self, model: LogGP) -> None:
         self.model = model
-        self.tolerance = _SAME_TIME * (1e4 + steps)
-        self.busy = (0.0, 0.0)  # of the card that sends and of the one that receives, beyond the end of the step
+        self.until = 0.0  # when the steps so far are over, at the latest
+        self.busy: Busy = (0.0, 0.0)  # of the card that sends and of the one that receives, beyond the end of the step
 
     def seconds(self, costs: Costs) -> Floats:
         """Return how long each step of a phase takes."""
-        model = self.model
-        more = np.maximum(costs.nbytes - 1, 0)
-        flight = model.o + costs.latency
-        sending, receiving = model.o + more * model.O, model.o + more * np.maximum(model.O, costs.gap)
-        card = model.g + more * costs.gap
-        if costs.nbytes.shape[1] > _MOST_AT_A_HOST:
-            raise Refused(f"every rank sends {costs.nbytes.shape[1]} messages at once, more than {_MOST_AT_A_HOST}")
-        if (flight <= 0).any():
+        if (self.model.o + costs.latency <= 0).any():
             raise Refused("messages come to a host at the same instant as it sends")
         kinds, which = _kinds(costs)
-        steps = [
-            [_Message(*figures) for figures in zip(*(column[kind].tolist() for column in columns), strict=True)]
-            for columns in [(flight, sending, receiving, card, costs.work)]
-            for kind in kinds
-        ]
+        steps = self._steps(costs, kinds)
+        most = np.array(
+            [max(kind.flight for kind in step) + math.fsum(step[i].in_all for i in of) for step, of in steps]
+        )
+        self.until += sum(self.busy) + float(np.sum(most[which]))
+        tolerance = _ROUNDING * (100 + costs.nbytes.shape[1]) * self.until
         found = np.zeros(len(which))
-        known: dict[tuple[int, tuple[float, float]], tuple[float, tuple[float, float]]] = {}
+        known: dict[tuple[int, Busy], tuple[float, Busy]] = {}
         begins = np.flatnonzero(np.diff(which, prepend=-1)).tolist()
         for begin, end in zip(begins, [*begins[1:], len(which)], strict=True):
             kind = int(which[begin])
@@ -589,7 +575,7 @@ class _LogGPClock:
             while step < end:
                 key = kind, self.busy
                 if key not in known:
-                    known[key] = _hosts(steps[kind], self.busy, self.tolerance)
+                    known[key] = _serve(*steps[kind], self.busy, tolerance)
                 found[step], after = known[key]
                 step += 1
                 if _close(after, self.busy):
@@ -598,78 +584,42 @@ class _LogGPClock:
                 self.busy = after
         return found
 
+    def _steps(self, costs: Costs, steps: list[int]) -> list[tuple[list[Kind], list[int]]]:
+        """Return what the messages of these steps cost hosts: which kinds there are, and of which each is."""
+        columns = self._on_hosts(costs)
+        if costs.nbytes.shape[1] == 1:  # there may be many steps, and each call of numpy takes a microsecond
+            each = zip(*(column[steps, 0].tolist() for column in columns), strict=True)
+            return [([Kind(*figures)], [0]) for figures in each]
+        found = []
+        for step in steps:
+            number = _numbered([column[step] for column in columns], columns[0][step].shape)
+            _, first, of = np.unique(number, return_index=True, return_inverse=True)
+            each = zip(*(column[step][first].tolist() for column in columns), strict=True)
+            found.append(([Kind(*figures) for figures in each], of.tolist()))
+        return found
 
-def _close(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return all(math.isclose(a, b, rel_tol=1e-13) for a, b in zip(one, other, strict=True))
-
-
-_SEND, _RECEIVE, _WORK = range(3)
-
-
-def _hosts(
-    messages: Sequence[_Message], busy: tuple[float, float], tolerance: float
-) -> tuple[float, tuple[float, float]]:
-    """Return when a host is done with its messages, and for how long its cards are still busy then.
-
-    As `collsim.engines.instants.Station`: of those who wait and whose parts are all free the one who came first is
-    served first. What a host sends comes to another one as what another one sends comes to it.
-    """
-    free = {"cpu": 0.0, "send": busy[0], "receive": busy[1]}
-    card = {_SEND: "send", _RECEIVE: "receive", _WORK: "cpu"}
-    coming = [(0.0, hop, _SEND) for hop in range(len(messages))]
-    waiting: list[tuple[float, int, int]] = []
-    end = now = 0.0
-    scale = tolerance * (max(m.flight for m in messages) + sum(m.sending + m.receiving + m.card for m in messages))
-    while coming or waiting:
-        waiting += [customer for customer in coming if customer[0] <= now]
-        coming = [customer for customer in coming if customer[0] > now]
-        able = [who for who in waiting if max(free["cpu"], free[card[who[2]]]) <= now]
-        events = [who[0] for who in coming] + [time for time in free.values() if time > now]
-        if not able:
-            now = min(events)
-            continue
-        chosen = min(able)
-        _check_choice(chosen, waiting, coming, free, card, messages, now, scale)
-        waiting.remove(chosen)
-        _, hop, what = chosen
-        message = messages[hop]
-        if what == _SEND:
-            free["cpu"], free["send"] = now + message.sending, now + message.card
-            coming.append((now + message.flight, hop, _RECEIVE))
-            end = max(end, now + message.sending)
-        elif what == _RECEIVE:
-            done = now + message.receiving
-            free["cpu"], free["receive"] = done, now + message.card
-            if message.work > 0:
-                coming.append((done, hop, _WORK))
-            end = max(end, done)
-        else:
-            free["cpu"] = now + message.work
-            end = max(end, free["cpu"])
-    return end, (max(0.0, free["send"] - end), max(0.0, free["receive"] - end))
+    def _on_hosts(self, costs: Costs) -> tuple[Floats, ...]:
+        """Return what messages cost hosts, in the order of `Kind`: see `collsim.engines.loggp`."""
+        model, gap = self.model, costs.gap
+        more = np.maximum(costs.nbytes - 1, 0)
+        slowest = np.maximum(model.O, gap)
+        sending, receiving, card = model.o + more * model.O, model.o + more * slowest, model.g + more * gap
+        # Durations that are equal by chance need not be so where bytes are added up in another order.
+        surely = [
+            np.where((model.o == model.g) & ((a_byte == gap) | (more == 0)), seconds, seconds * (1 - LONGER))
+            for seconds, a_byte in [(sending, model.O), (receiving, slowest)]
+        ]
+        return model.o + costs.latency, sending, receiving, card, costs.work, *surely
 
 
-def _check_choice(
-    chosen: tuple[float, int, int],
-    waiting: Sequence[tuple[float, int, int]],
-    coming: Sequence[tuple[float, int, int]],
-    free: dict[str, float],
-    card: dict[int, str],
-    messages: Sequence[_Message],
-    now: float,
-    scale: float,
-) -> None:
-    """Raise unless it is clear who is served, whatever rounding does to times that are nearly the same."""
+def _serve(kinds: list[Kind], of: list[int], busy: Busy, tolerance: float) -> tuple[float, Busy]:
+    if len(of) == 1:
+        return serve_one(kinds[0], busy)
+    found = serve(kinds, of, busy, tolerance)
+    if found is None:
+        raise Refused("messages that differ come to one host at the same instant")
+    return found
 
-    def prepared(who: tuple[float, int, int]) -> float:
-        """Return from when a customer needs but the processor."""
-        return who[0] if who[2] == _WORK else max(who[0], free[card[who[2]]])
 
-    for other in [*waiting, *coming]:
-        same = other[2] == chosen[2] and messages[other[1]] == messages[chosen[1]]
-        both_from_start = other[2] == chosen[2] == _SEND
-        later = max(prepared(other), free["cpu"]) > now + scale
-        # Both have waited for the processor, or the other one comes after them: then it is the turn of who came first.
-        first = prepared(chosen) < free["cpu"] - scale and chosen[0] < other[0] - scale
-        if not (other == chosen or same or both_from_start or later or first):
-            raise Refused("messages that differ come to one host at the same instant")
+def _close(one: Busy, other: Busy) -> bool:
+    return one == other or all(math.isclose(a, b, rel_tol=1e-13) for a, b in zip(one, other, strict=True))
