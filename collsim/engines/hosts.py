@@ -37,17 +37,12 @@ class Kind(NamedTuple):
     surely_sending: float
     surely_receiving: float
 
-    @property
-    def in_all(self) -> float:
-        """Seconds that a message keeps a host busy, if one thing after the other is done."""
-        return self.sending + self.receiving + self.card + self.work
 
-
-Busy = tuple[float, float]
+# Until when the card that sends and the one that receives are busy.
+Cards = tuple[float, float]
 
 # By how much a duration must be longer than another one if rounding is to make no difference.
 LONGER = 1e-9
-
 
 _NOBODY = (math.inf, 0, 0)
 
@@ -58,7 +53,8 @@ class _Line:
     Parameters
     ----------
     sorts : list of int
-        For each kind of message its sort: whether it makes a difference who of two is served first.
+        For each kind of message its sort: of one sort are those that cost the same from here on, so that it makes no
+        difference who of them is served first.
 
     Attributes
     ----------
@@ -99,22 +95,21 @@ def _numbered(figures: list[tuple[float, ...]]) -> list[int]:
     return [number.setdefault(one, len(number)) for one in figures]
 
 
-def serve_one(kind: Kind, busy: Busy) -> tuple[float, Busy]:
-    """Return what `serve` does if there is one message: nobody but its card can keep it waiting.
+def serve_one(kind: Kind, begin: float, cards: Cards) -> tuple[float, Cards]:
+    """Return what `serve` does if there is one message: nobody but its cards can keep it waiting.
 
     Examples
     --------
-    >>> serve_one(Kind(5.0, 1.0, 1.0, 2.0, 0.0, 1.0, 1.0), (0.0, 6.0))
-    (7.0, (0.0, 1.0))
+    >>> serve_one(Kind(5.0, 1.0, 1.0, 2.0, 0.0, 1.0, 1.0), 0.0, (0.0, 6.0))
+    (7.0, (2.0, 8.0))
     """
-    send, receive = busy
-    taken = max(send + kind.sending, send + kind.flight, receive)
-    end = taken + kind.receiving + kind.work
-    return end, (max(0.0, send + kind.card - end), max(0.0, taken + kind.card - end))
+    send = max(begin, cards[0])
+    taken = max(send + kind.sending, send + kind.flight, cards[1])
+    return taken + kind.receiving + kind.work, (send + kind.card, taken + kind.card)
 
 
-def serve(kinds: list[Kind], of: list[int], busy: Busy, tolerance: float) -> tuple[float, Busy] | None:
-    """Return when a host is done with the messages of a step, and for how long its cards are still busy then.
+def serve(kinds: list[Kind], of: list[int], begin: float, cards: Cards, tolerance: float) -> tuple[float, Cards] | None:
+    """Return when a host is done with the messages of a step, and until when its cards are busy.
 
     Parameters
     ----------
@@ -122,10 +117,13 @@ def serve(kinds: list[Kind], of: list[int], busy: Busy, tolerance: float) -> tup
         What messages cost.
     of : list of int
         The kind of each message, in the order in which they are sent.
-    busy : tuple of float
-        For how long the card that sends and the one that receives are busy at the beginning.
+    begin : float
+        When the step begins.
+    cards : tuple of float
+        Until when the card that sends and the one that receives are busy with earlier ones.
     tolerance : float
         Times that differ by less than so many seconds are nearly the same: rounding could make them change places.
+        ``-inf`` if that is not to be asked, because the same numbers are added elsewhere in the same order.
 
     Returns
     -------
@@ -134,9 +132,9 @@ def serve(kinds: list[Kind], of: list[int], busy: Busy, tolerance: float) -> tup
 
     Notes
     -----
-    Three lines wait for the processor: messages to be sent, all of which came at 0, messages to be taken in, and work.
-    The first of each could be served when the processor and its card are free; who can be earliest is, and of several
-    who came first. That is right in any rounding if each of the others
+    Three lines wait for the processor: messages to be sent, all of which came at the beginning, messages to be taken
+    in, and work. The first of each could be served when the processor and its card are free; who can be earliest is,
+    and of several who came first. That is right in any rounding if each of the others
 
     - can be served only later, by more than the tolerance,
     - or came later by more than the tolerance and can surely not be served before the one that is chosen. For both
@@ -146,35 +144,37 @@ def serve(kinds: list[Kind], of: list[int], busy: Busy, tolerance: float) -> tup
     Two times that are nearly the same are surely in order if each is the beginning of a service and a duration after
     it: the one whose service began no later and lasts no longer is not the later one, as rounding is monotone.
 
-    Each service takes a time that grows with the logarithm of the number of kinds.
+    A service takes a time that grows with the logarithm of the number of messages.
 
     Examples
     --------
     Sending takes 1 s, a flight 5 s, taking in 1 s, and each card rests 2 s: the second message is sent at 2 s, is
     there at 7 s and taken in at 8 s, when the card that received it is busy for another second.
 
-    >>> serve([Kind(5.0, 1.0, 1.0, 2.0, 0.0, 1.0, 1.0)], [0, 0], (0.0, 0.0), 1e-9)
-    (8.0, (0.0, 1.0))
+    >>> serve([Kind(5.0, 1.0, 1.0, 2.0, 0.0, 1.0, 1.0)], [0, 0], 0.0, (0.0, 0.0), 1e-9)
+    (8.0, (4.0, 9.0))
     """
     hops, hop = len(of), 0
     arrived = _Line(_numbered([(kind.receiving, kind.card, kind.work) for kind in kinds]))
     summing = _Line(_numbered([(kind.work,) for kind in kinds]))
-    cpu, (send, receive), end = 0.0, busy, 0.0  # until when they are busy
+    cpu, (send, receive) = begin, cards  # until when they are busy
     # With which service, and for how long: the processor at least, the cards at most.
     service, served, cpu_for = 0, 0, 0.0
-    sent, send_for = 0, math.inf if send > 0 else 0.0
-    received, receive_for = 0, math.inf if receive > 0 else 0.0
+    sent, send_for = 0, math.inf if send > begin else 0.0
+    received, receive_for = 0, math.inf if receive > begin else 0.0
     while True:
-        at_send = max(cpu, send) if hop < hops else math.inf
-        at_receive = max(cpu, receive, arrived.came)
-        at_sum = max(cpu, summing.came)
-        now = min(at_send, at_receive, at_sum)
+        # What max and min would return; to call them would take as long as all the rest.
+        able = receive if receive > arrived.came else arrived.came
+        at_send = math.inf if hop == hops else send if send > cpu else cpu
+        at_receive = able if able > cpu else cpu
+        at_sum = summing.came if summing.came > cpu else cpu
+        now = at_send if at_send < at_receive else at_receive
+        now = at_sum if at_sum < now else now
         soon, free = now + tolerance, cpu - tolerance
         if now == at_send < math.inf:
             ready = send < free or (sent <= served and send_for <= cpu_for)
-            able = max(receive, arrived.came)
             if able <= soon and (
-                arrived.came <= tolerance
+                arrived.came <= begin + tolerance
                 or not (ready or send < able - tolerance or (sent <= received and send_for <= receive_for))
             ):
                 return None
@@ -185,7 +185,9 @@ def serve(kinds: list[Kind], of: list[int], busy: Busy, tolerance: float) -> tup
             cpu, send, sent, send_for = now + seconds, now + card, service, card
             arrived.put(now + flight, hop, of[hop])
             hop += 1
-        elif now == at_receive < math.inf and (now < at_sum or arrived.came <= summing.came):
+        elif now == at_receive < math.inf and (
+            now < at_sum or (arrived.came, arrived.hop) < (summing.came, summing.hop)
+        ):
             later = arrived.came + tolerance
             ready = receive < free or (received <= served and receive_for <= cpu_for)
             if (hop < hops and send <= soon) or min(arrived.unlike, summing.came) <= later:
@@ -202,14 +204,13 @@ def serve(kinds: list[Kind], of: list[int], busy: Busy, tolerance: float) -> tup
             later = summing.came + tolerance
             if (hop < hops and send <= soon) or summing.unlike <= later:
                 return None
-            if max(receive, arrived.came) <= soon and arrived.came <= later:
+            if able <= soon and arrived.came <= later:
                 return None
             service += 1
             seconds = kinds[summing.kind].work
             cpu, at_least = now + seconds, seconds * (1 - LONGER)
             summing.take()
         else:
-            return end, (max(0.0, send - end), max(0.0, receive - end))
+            return cpu, (send, receive)
         if seconds > 0:  # else the processor is free no earlier than it was
             served, cpu_for = service, at_least
-        end = max(end, cpu)
