@@ -91,8 +91,8 @@ class Costs(NamedTuple):
     legs : list of Leg
         The way; none without a topology.
     certain : bool
-        Whether `collsim.graph.lower` and `collsim.models` come to the same figures to the last bit. They do for single
-        chunks, which are not packed; their sums of latencies are rounded once.
+        Whether `collsim.graph.lower` and `collsim.models` come to the same figures to the last bit. They do if no
+        message is packed, whose bytes are sums in some order, and if latencies are rounded once.
     """
 
     nbytes: Floats
@@ -312,7 +312,8 @@ def _costs(
 def _is_certain(phase: Phase, legs: list[Leg]) -> bool:
     links = sum((leg.links for leg in legs), start=np.zeros(1, dtype=np.int64))
     parts = sum((leg.links > 0 for leg in legs), start=np.zeros(1, dtype=np.int64))
-    return bool((phase.count == 1).all() and ((parts <= 1) | (links <= 2)).all())
+    not_packed = phase.neighbours or bool((phase.count == 1).all())
+    return not_packed and bool(((parts <= 1) | (links <= 2)).all())
 
 
 def _seconds(model: Model, costs: Costs, steps: int) -> Floats:
