@@ -44,6 +44,8 @@ class Phase:
         Chunks of each message.
     op : Op
         What they do at the receiver.
+    neighbours : bool
+        Whether the chunks of each message are known to be neighbours at every rank, so that it is one row of a table.
 
     Examples
     --------
@@ -57,6 +59,7 @@ class Phase:
     by: Indices
     count: Indices
     op: Op
+    neighbours: bool = False
 
     @classmethod
     def of(cls, sides: Sequence[int], actions: Sequence[str], by: ArrayLike, count: ArrayLike, op: Op) -> Phase:
@@ -96,7 +99,11 @@ class Phase:
         by = np.concatenate([still[0], self.by, still[1]], axis=2)
         sides = (*before, *self.sides, *behind)
         return replace(
-            self, sides=sides, actions=(*[SHIFT] * len(before), *self.actions, *[SHIFT] * len(behind)), by=by
+            self,
+            sides=sides,
+            actions=(*[SHIFT] * len(before), *self.actions, *[SHIFT] * len(behind)),
+            by=by,
+            neighbours=False,
         )
 
 
@@ -204,5 +211,7 @@ def joined(parts: Sequence[tuple[int, Sequence[Phase]]]) -> tuple[int, tuple[Pha
     """
     chunks = math.lcm(*(number for number, _ in parts))
     return chunks, tuple(
-        replace(phase, count=phase.count * (chunks // number)) for number, phases in parts for phase in phases
+        replace(phase, count=phase.count * (chunks // number), neighbours=False)
+        for number, phases in parts
+        for phase in phases
     )

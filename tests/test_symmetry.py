@@ -20,8 +20,9 @@ from collsim.algorithms.symmetric import SYMMETRIC
 from collsim.bounds import bound_of_alike, lower_bound
 from collsim.catalog import ALGORITHMS
 from collsim.engines import symmetric
+from collsim.engines.hosts import Kind, serve, serve_one
 from collsim.engines.maxmin import max_min_shares, weighted_shares
-from collsim.engines.symmetric import Stage, _served
+from collsim.engines.symmetric import Refused, Stage, _LogGPClock, _served, _Unclear, run_schedule
 from collsim.results import SymmetricResult
 from collsim.schedule import Op
 from collsim.simulation import choose_schedule
@@ -203,6 +204,169 @@ def test_all_at_once_takes_as_long_as_one_by_one(data):
             assert same, (name, mine, value)
     assert np.allclose(result.rank_times, wanted.rank_times, rtol=1e-9, atol=0)
     assert np.allclose(result.sent_bytes, wanted.sent_bytes, rtol=1e-9, atol=0)
+
+
+# To everybody at once; and two with messages of different sizes at once, some of them packed.
+AT_ONCE = (
+    ("all_reduce", "direct"),
+    ("all_reduce", "sharded_parameter_server"),
+    ("all_gather", "direct"),
+    ("all_to_all", "spread"),
+    ("all_to_all", "bruck"),
+    ("all_reduce", "torus_bucket"),
+)
+
+
+def hosts(rng):
+    """Round figures, so that many times are the same, and now and then one that is not round."""
+
+    def seconds(*round_figures):
+        return float(rng.uniform(0, 3e-6) if rng.random() < 0.2 else rng.choice(round_figures))
+
+    own = {"o": seconds(0, 1e-6, 3e-7, 2e-6), "g": seconds(0, 1e-6, 2e-6, 5e-7), "S": int(rng.choice([0, 100, 65535]))}
+    return own | {
+        "O": float(rng.choice([0, 1e-10, 1e-9])),
+        "G": float(rng.choice([1e-10, 1e-9])),
+        "L": seconds(5e-7, 1e-6),
+    }
+
+
+def figures_of_a_run(rng, ranks):
+    nbytes = int(rng.choice([1, ranks, 100 * ranks, 10_000]))
+    return nbytes, {"gamma": float(rng.choice([0, 1e-10, 1e-9])), "header_bytes": int(rng.choice([0, 16]))}
+
+
+@pytest.mark.parametrize("key", AT_ONCE, ids="-".join)
+def test_a_host_serves_any_number_of_messages_at_once_as_the_full_engine_does(key, rng):
+    ran = 0
+    for ranks in (7, 64, 320):
+        found, rows = both(key, ranks, {"radix": 4} if key[1] == "bruck" else {})
+        for spec in (None, "star", "ring") if ranks < 300 else ("star",):
+            nbytes, others = figures_of_a_run(rng, ranks)
+            own = hosts(rng)
+            topology = (
+                None if spec is None else cs.load_topology(f"{spec}:{ranks}", bandwidth=1e9, latency=own.pop("L"))
+            )
+            if topology is not None:
+                del own["G"]
+            try:
+                mine = run_schedule(found, nbytes, cs.LogGP(topology=topology, **own), **others).time
+            except Refused:
+                continue
+            ran += 1
+            wanted = cs.simulate(
+                rows, topology, nbytes, model="loggp", parameters=own, engine="compiled", timeline=False, **others
+            )
+            assert mine == pytest.approx(wanted.time, rel=1e-9, abs=0)
+    assert ran >= 4
+
+
+@settings(max_examples=CASES)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_where_figures_are_certain_a_host_has_the_times_of_the_reference_to_the_last_bit(seed):
+    rng = np.random.default_rng(seed)
+    key, ranks = AT_ONCE[int(rng.choice([0, 1, 2, 3, 5]))], int(rng.integers(2, 10))
+    found, rows = both(key, ranks, {})
+    nbytes, others = figures_of_a_run(rng, ranks)
+    own = hosts(rng)
+    clocks = []
+
+    class Clock(_LogGPClock):
+        def __init__(self, model):
+            super().__init__(model)
+            clocks.append(self)
+
+        def _each_kind(self, costs):
+            raise _Unclear
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(symmetric, "_LogGPClock", Clock)
+        run_schedule(found, nbytes, cs.LogGP(**own), **others)
+    wanted = cs.simulate(rows, nbytes=nbytes, model="loggp", parameters=own, engine="events", **others)
+    assert wanted.rank_times.tolist() == [clocks[0].now] * ranks
+
+
+@pytest.mark.parametrize(("spec", "nbytes"), [("star", 2**17), ("ring", 2**26)])
+def test_where_rounding_decides_who_is_served_it_decides_as_in_the_full_engine(spec, nbytes, monkeypatch):
+    # The send card is free when two overheads have passed since it began: one to send, one to take in.
+    found, rows = both(("all_reduce", "sharded_parameter_server"), 128, {})
+    topology = cs.load_topology(f"{spec}:128", bandwidth="10GB/s", latency="2us")
+    given_ = {"model": "loggp", "parameters": {"o": 1e-6, "g": 2e-6}, "gamma": 1e-11}
+    wanted = cs.simulate(rows, topology, nbytes, engine="compiled", **given_)
+    assert cs.simulate(found, topology, nbytes, engine="symmetric", **given_).time == pytest.approx(
+        wanted.time, rel=1e-9
+    )
+    monkeypatch.setattr(symmetric, "_is_certain", lambda phase, legs: False)
+    with pytest.raises(Refused, match="messages that differ come to one host at the same instant"):
+        run_schedule(found, nbytes, cs.LogGP(o=1e-6, g=2e-6, topology=topology), gamma=1e-11)
+
+
+def test_where_rounding_decides_and_figures_are_not_certain_it_is_refused():
+    bruck, rows = both(("all_to_all", "bruck"), 6, {"radix": 4})
+    model = {"L": 1e-6, "G": 1e-9, "g": 1e-6}
+    with pytest.raises(Refused, match="messages that differ come to one host at the same instant"):
+        run_schedule(bruck, 6, cs.LogGP(**model))
+    wanted = cs.simulate(rows, nbytes=6, model="loggp", parameters=model, engine="events")
+    assert cs.simulate(bruck, nbytes=6, model="loggp", parameters=model).time == pytest.approx(wanted.time, rel=1e-9)
+
+
+@pytest.mark.parametrize("key", SYMMETRIC, ids="-".join)
+def test_messages_of_as_many_chunks_have_as_many_bytes_to_the_last_bit(key):
+    for ranks, options in itertools.product((3, 7, 12, 33), variants(key)):
+        found, rows = both(key, ranks, options)
+        if found is None or key[0] == "barrier" or all(phase.hops == 1 for phase in found.phases):
+            continue
+        head = np.flatnonzero(np.diff(rows.message, prepend=-1))
+        payload, count = rows.message_bytes(1_000_003), rows.count
+        if rows.packed:
+            payload, count = np.add.reduceat(payload, head), np.add.reduceat(count, head)
+        for chunks in np.unique(count).tolist():
+            assert len(set(payload[count == chunks].tolist())) == 1
+        first = 0
+        for phase in found.phases:
+            here = (rows.step[head] >= first) & (rows.step[head] < first + phase.steps)
+            first += phase.steps
+            if phase.neighbours or (phase.count == 1).all():
+                assert np.diff(np.append(head, len(rows.message)))[here].max() == 1 or (count[here] == 1).all()
+                assert set(payload[here].tolist()) == set(found.payload(phase, 1_000_003).ravel().tolist())
+
+
+@pytest.mark.parametrize("ranks", [2, 300, 301, 302, 65536])
+def test_to_everybody_at_once_takes_what_the_closed_form_says(ranks):
+    spread = cs.symmetric_schedule("all_to_all", "spread", ranks)
+    n, others = 1001.0, ranks - 1
+    # The processor is the bottleneck: all is sent, then all is taken in.
+    busy = cs.simulate(
+        spread, nbytes=1001 * ranks, model="loggp", parameters={"L": 1e-7, "G": 1e-9, "o": 3e-6, "g": 1e-6}
+    )
+    first = max(3e-6 * others, 3.1e-6)
+    assert busy.time == pytest.approx(first + others * (3e-6 + (n - 1) * 1e-9), rel=1e-9)
+    assert isinstance(busy, SymmetricResult)
+    # The card is: in the pause after each message one is taken in.
+    idle = cs.simulate(
+        spread, nbytes=1001 * ranks, model="loggp", parameters={"L": 3e-6, "G": 1e-9, "o": 1e-6, "g": 9e-6}
+    )
+    assert idle.time == pytest.approx((others - 1) * 1e-5 + 4e-6 + 2e-6, rel=1e-9)
+
+
+def test_one_message_is_served_as_if_it_were_one_of_many():
+    kind = Kind(flight=5.0, sending=1.0, receiving=3.0, card=7.0, work=2.0, surely_sending=1.0, surely_receiving=3.0)
+    for cards in ((0.0, 0.0), (4.0, 0.0), (0.0, 11.0), (6.0, 8.0)):
+        assert serve_one(kind, 2.0, cards) == serve([kind], [0], 2.0, cards, 1e-9)
+
+
+@pytest.mark.parametrize("key", AT_ONCE[:4], ids="-".join)
+def test_one_changed_link_turns_one_host_for_all_off(key):
+    found, rows = both(key, 6, {})
+    slow = cs.load_topology(cs.star(6, "1GB/s", "1us"), overrides=["3-switch:bandwidth=x0.5"])
+    model = {"o": 1.1e-6, "g": 1.7e-6}
+    with pytest.raises(Refused, match="hosts may still be busy with the step before"):
+        run_schedule(found, 6000, cs.LogGP(topology=slow, **model))
+    result = cs.simulate(found, slow, 6000, model="loggp", parameters=model)
+    wanted = cs.simulate(rows, slow, 6000, model="loggp", parameters=model, engine="events")
+    even = cs.simulate(rows, cs.star(6, "1GB/s", "1us"), 6000, model="loggp", parameters=model, engine="events")
+    assert result.time == pytest.approx(wanted.time, rel=1e-12)
+    assert result.time > even.time * 1.01
 
 
 @pytest.mark.parametrize("model", ["alpha-beta", "maxmin", "fifo"])

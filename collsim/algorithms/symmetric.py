@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ def _torus_bucket(ranks: int, dims: Any) -> Found:
     sides = [side for side in grid(ranks, dims, "dims") if side > 1] or [1]
     turns = [np.roll(np.arange(len(sides)), -turn).tolist() for turn in range(len(sides))]
     parts = [(order, direction) for direction in (1, -1) for order in turns]
-    return len(parts) * ranks, _along(sides, parts)
+    return len(parts) * ranks, [replace(phase, neighbours=True) for phase in _along(sides, parts)]
 
 
 def _along(sides: Sequence[int], parts: Sequence[tuple[list[int], int]]) -> list[Phase]:

@@ -7,7 +7,7 @@ the step before; that is handed on.)
 
 What could tell ranks apart is the order of service where several messages come to one port, link or processor at the
 same instant: by row, and rows are not alike. Where times of different hops are the same, or nearly so that rounding
-decides, and the order would matter, this engine refuses the job.
+decides, and the order would matter, this engine refuses the job; unless, under LogGP, it rounds as the others do.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from collsim.engines import choose_engine, quotient
+from collsim.engines.hosts import LONGER, Cards, Kind, serve, serve_one
 from collsim.engines.maxmin import weighted_shares
 from collsim.engines.timeline import Timeline
 from collsim.graph import MoveGraph, Waiting
@@ -32,6 +33,10 @@ Progress = Callable[[int, int], None]
 
 # Two times are nearly the same if rounding in a run of so many steps could make them change places.
 _SAME_TIME = 1e-13
+
+# In a step with n messages a rank, a time is its beginning and at most 3 n durations of services. To compare two takes
+# 6 n roundings by at most 1.1e-16 of the time, in each of the two engines that must agree: 1.4e-15 n in all.
+_ROUNDING = 4e-15
 
 # Different flows that may share a network at once: to work out rates takes time that grows with the square.
 _MOST_FLOWS = 500
@@ -48,9 +53,6 @@ _MANY_TIMES = 100
 
 
 _FEW_ROWS = 4096
-
-# What a host does next is looked for among all messages that wait: that takes time which grows with the square.
-_MOST_AT_A_HOST = 300
 
 
 class Refused(Exception):
@@ -88,6 +90,9 @@ class Costs(NamedTuple):
         Seconds a byte of a message alone.
     legs : list of Leg
         The way; none without a topology.
+    certain : bool
+        Whether `collsim.graph.lower` and `collsim.models` come to the same figures to the last bit. They do if no
+        message is packed, whose bytes are sums in some order, and if latencies are rounded once.
     """
 
     nbytes: Floats
@@ -95,6 +100,7 @@ class Costs(NamedTuple):
     latency: Floats
     gap: Floats
     legs: list[Leg]
+    certain: bool
 
 
 def run_schedule(
@@ -158,7 +164,7 @@ def _by_dimensions(
     header_bytes: float,
     progress: Progress | None,
 ) -> StepTimes:
-    clock = _LogGPClock(model, schedule.steps) if isinstance(model, LogGP) else None
+    clock = _LogGPClock(model) if isinstance(model, LogGP) else None
     seconds: list[Floats] = []
     finished = 0
     for phase in schedule.phases:
@@ -300,7 +306,14 @@ def _costs(
         for leg in legs:
             latency = latency + leg.links * leg.latency
         gap = 1.0 / np.broadcast_to(alone(legs), payload.shape)
-    return Costs(payload + header_bytes, work, latency, gap, legs)
+    return Costs(payload + header_bytes, work, latency, gap, legs, _is_certain(phase, legs))
+
+
+def _is_certain(phase: Phase, legs: list[Leg]) -> bool:
+    links = sum((leg.links for leg in legs), start=np.zeros(1, dtype=np.int64))
+    parts = sum((leg.links > 0 for leg in legs), start=np.zeros(1, dtype=np.int64))
+    not_packed = phase.neighbours or bool((phase.count == 1).all())
+    return not_packed and bool(((parts <= 1) | (links <= 2)).all())
 
 
 def _seconds(model: Model, costs: Costs, steps: int) -> Floats:
@@ -314,7 +327,7 @@ def _seconds(model: Model, costs: Costs, steps: int) -> Floats:
 
 def _one_hop(model: Model, costs: Costs) -> Floats:
     """Return how long messages take where every rank sends and receives one."""
-    nbytes, work, latency, gap, legs = costs
+    nbytes, work, latency, gap, legs, _ = costs
     if isinstance(model, MaxMin):
         for leg in legs:
             gap = np.maximum(gap, np.where(leg.fatpipe, np.minimum(leg.links, 1), leg.times) / leg.bandwidth)
@@ -545,43 +558,55 @@ def _served(stage: Stage, come: Floats) -> Floats:
 # LogGP: hosts
 
 
-class _Message(NamedTuple):
-    """What a message costs the hosts: see `collsim.engines.loggp`."""
+# The kinds of messages of a step, and of which each message is.
+_Step = tuple[list[Kind], list[int]]
 
-    flight: float
-    sending: float
-    receiving: float
-    card: float
-    work: float
+_AS_IT_SENDS = "messages come to a host at the same instant as it sends"
+
+
+class _Unclear(Exception):
+    """Rounding may decide who is served first."""
 
 
 class _LogGPClock:
-    """Runs steps one after the other and hands on for how long the cards are still busy when a step is over."""
+    """Runs steps one after the other and hands on for how long the cards are still busy when a step is over.
 
-    def __init__(self, model: LogGP, steps: int) -> None:
+    Each kind of step is run once, from 0. Where rounding may then decide who is served first, all steps are run one
+    after the other with the numbers that `events` has: if these are certain, rounding decides here as there.
+    """
+
+    def __init__(self, model: LogGP) -> None:
         self.model = model
-        self.tolerance = _SAME_TIME * (1e4 + steps)
-        self.busy = (0.0, 0.0)  # of the card that sends and of the one that receives, beyond the end of the step
+        self.phases: list[Costs] = []
+        self.until = 0.0  # when the steps so far are over, at the latest
+        self.busy: Cards = (0.0, 0.0)  # beyond the end of the step
+        self.exactly = False
+        self.now = 0.0
 
     def seconds(self, costs: Costs) -> Floats:
         """Return how long each step of a phase takes."""
-        model = self.model
-        more = np.maximum(costs.nbytes - 1, 0)
-        flight = model.o + costs.latency
-        sending, receiving = model.o + more * model.O, model.o + more * np.maximum(model.O, costs.gap)
-        card = model.g + more * costs.gap
-        if costs.nbytes.shape[1] > _MOST_AT_A_HOST:
-            raise Refused(f"every rank sends {costs.nbytes.shape[1]} messages at once, more than {_MOST_AT_A_HOST}")
-        if (flight <= 0).any():
-            raise Refused("messages come to a host at the same instant as it sends")
-        kinds, which = _kinds(costs)
-        steps = [
-            [_Message(*figures) for figures in zip(*(column[kind].tolist() for column in columns), strict=True)]
-            for columns in [(flight, sending, receiving, card, costs.work)]
-            for kind in kinds
-        ]
+        if (self.model.o + costs.latency <= 0).any():
+            raise Refused(_AS_IT_SENDS)
+        self.phases.append(costs)
+        if not self.exactly:
+            try:
+                return self._each_kind(costs)
+            except _Unclear:
+                self.exactly, self.busy = True, (0.0, 0.0)
+                for earlier in self.phases[:-1]:
+                    self._one_after_another(earlier)
+        return self._one_after_another(costs)
+
+    def _each_kind(self, costs: Costs) -> Floats:
+        flight, sending, receiving, card, work, *_ = self._on_hosts(costs)
+        at_most = flight.max(axis=1) + np.sum(sending + receiving + card + work, axis=1)
+        self.until += sum(self.busy) + float(np.sum(at_most))
+        if self.until == math.inf:
+            return np.full(len(at_most), math.inf)
+        tolerance = _ROUNDING * (100 + costs.nbytes.shape[1]) * self.until
+        steps, which = self._steps(costs)
         found = np.zeros(len(which))
-        known: dict[tuple[int, tuple[float, float]], tuple[float, tuple[float, float]]] = {}
+        known: dict[tuple[int, Cards], tuple[float, Cards]] = {}
         begins = np.flatnonzero(np.diff(which, prepend=-1)).tolist()
         for begin, end in zip(begins, [*begins[1:], len(which)], strict=True):
             kind = int(which[begin])
@@ -589,7 +614,7 @@ class _LogGPClock:
             while step < end:
                 key = kind, self.busy
                 if key not in known:
-                    known[key] = _hosts(steps[kind], self.busy, self.tolerance)
+                    known[key] = _from_zero(steps[kind], self.busy, tolerance)
                 found[step], after = known[key]
                 step += 1
                 if _close(after, self.busy):
@@ -598,78 +623,59 @@ class _LogGPClock:
                 self.busy = after
         return found
 
-
-def _close(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return all(math.isclose(a, b, rel_tol=1e-13) for a, b in zip(one, other, strict=True))
-
-
-_SEND, _RECEIVE, _WORK = range(3)
-
-
-def _hosts(
-    messages: Sequence[_Message], busy: tuple[float, float], tolerance: float
-) -> tuple[float, tuple[float, float]]:
-    """Return when a host is done with its messages, and for how long its cards are still busy then.
-
-    As `collsim.engines.instants.Station`: of those who wait and whose parts are all free the one who came first is
-    served first. What a host sends comes to another one as what another one sends comes to it.
-    """
-    free = {"cpu": 0.0, "send": busy[0], "receive": busy[1]}
-    card = {_SEND: "send", _RECEIVE: "receive", _WORK: "cpu"}
-    coming = [(0.0, hop, _SEND) for hop in range(len(messages))]
-    waiting: list[tuple[float, int, int]] = []
-    end = now = 0.0
-    scale = tolerance * (max(m.flight for m in messages) + sum(m.sending + m.receiving + m.card for m in messages))
-    while coming or waiting:
-        waiting += [customer for customer in coming if customer[0] <= now]
-        coming = [customer for customer in coming if customer[0] > now]
-        able = [who for who in waiting if max(free["cpu"], free[card[who[2]]]) <= now]
-        events = [who[0] for who in coming] + [time for time in free.values() if time > now]
-        if not able:
-            now = min(events)
-            continue
-        chosen = min(able)
-        _check_choice(chosen, waiting, coming, free, card, messages, now, scale)
-        waiting.remove(chosen)
-        _, hop, what = chosen
-        message = messages[hop]
-        if what == _SEND:
-            free["cpu"], free["send"] = now + message.sending, now + message.card
-            coming.append((now + message.flight, hop, _RECEIVE))
-            end = max(end, now + message.sending)
-        elif what == _RECEIVE:
-            done = now + message.receiving
-            free["cpu"], free["receive"] = done, now + message.card
-            if message.work > 0:
-                coming.append((done, hop, _WORK))
-            end = max(end, done)
-        else:
-            free["cpu"] = now + message.work
-            end = max(end, free["cpu"])
-    return end, (max(0.0, free["send"] - end), max(0.0, free["receive"] - end))
-
-
-def _check_choice(
-    chosen: tuple[float, int, int],
-    waiting: Sequence[tuple[float, int, int]],
-    coming: Sequence[tuple[float, int, int]],
-    free: dict[str, float],
-    card: dict[int, str],
-    messages: Sequence[_Message],
-    now: float,
-    scale: float,
-) -> None:
-    """Raise unless it is clear who is served, whatever rounding does to times that are nearly the same."""
-
-    def prepared(who: tuple[float, int, int]) -> float:
-        """Return from when a customer needs but the processor."""
-        return who[0] if who[2] == _WORK else max(who[0], free[card[who[2]]])
-
-    for other in [*waiting, *coming]:
-        same = other[2] == chosen[2] and messages[other[1]] == messages[chosen[1]]
-        both_from_start = other[2] == chosen[2] == _SEND
-        later = max(prepared(other), free["cpu"]) > now + scale
-        # Both have waited for the processor, or the other one comes after them: then it is the turn of who came first.
-        first = prepared(chosen) < free["cpu"] - scale and chosen[0] < other[0] - scale
-        if not (other == chosen or same or both_from_start or later or first):
+    def _one_after_another(self, costs: Costs) -> Floats:
+        if not costs.certain:
             raise Refused("messages that differ come to one host at the same instant")
+        steps, which = self._steps(costs)
+        found = np.zeros(len(which))
+        for step, number in enumerate(which.tolist()):
+            kinds, of = steps[number]
+            if self.now + min(kind.flight for kind in kinds) <= self.now:
+                raise Refused(_AS_IT_SENDS)
+            served = serve(kinds, of, self.now, self.busy, -math.inf)
+            assert served is not None
+            found[step] = served[0] - self.now
+            self.now, self.busy = served
+        return found
+
+    def _steps(self, costs: Costs) -> tuple[list[_Step], Indices]:
+        """Return what the messages of each kind of step cost hosts, and of which kind each step is."""
+        steps, which = _kinds(costs)
+        columns = self._on_hosts(costs)
+        if costs.nbytes.shape[1] == 1:  # there may be many steps, and each call of numpy takes a microsecond
+            each = zip(*(column[steps, 0].tolist() for column in columns), strict=True)
+            return [([Kind(*figures)], [0]) for figures in each], which
+        found = []
+        for step in steps:
+            number = _numbered([column[step] for column in columns], columns[0][step].shape)
+            _, first, of = np.unique(number, return_index=True, return_inverse=True)
+            each = zip(*(column[step][first].tolist() for column in columns), strict=True)
+            found.append(([Kind(*figures) for figures in each], of.tolist()))
+        return found, which
+
+    def _on_hosts(self, costs: Costs) -> tuple[Floats, ...]:
+        """Return what messages cost hosts, in the order of `Kind`: see `collsim.engines.loggp`."""
+        model, gap = self.model, costs.gap
+        more = np.maximum(costs.nbytes - 1, 0)
+        slowest = np.maximum(model.O, gap)
+        sending, receiving, card = model.o + more * model.O, model.o + more * slowest, model.g + more * gap
+        # Durations that are equal by chance need not be so where bytes are added up in another order.
+        surely = [
+            np.where((model.o == model.g) & ((a_byte == gap) | (more == 0)), seconds, seconds * (1 - LONGER))
+            for seconds, a_byte in [(sending, model.O), (receiving, slowest)]
+        ]
+        return model.o + costs.latency, sending, receiving, card, costs.work, *surely
+
+
+def _from_zero(step: _Step, busy: Cards, tolerance: float) -> tuple[float, Cards]:
+    """Return how long a step takes, and for how long the cards are still busy then."""
+    kinds, of = step
+    served = serve_one(kinds[0], 0.0, busy) if len(of) == 1 else serve(kinds, of, 0.0, busy, tolerance)
+    if served is None:
+        raise _Unclear
+    end, (send, receive) = served
+    return end, (max(0.0, send - end), max(0.0, receive - end))
+
+
+def _close(one: Cards, other: Cards) -> bool:
+    return one == other or all(math.isclose(a, b, rel_tol=1e-13) for a, b in zip(one, other, strict=True))
