@@ -73,6 +73,27 @@ class Route(NamedTuple):
     links: tuple[int, ...]
 
 
+class Paths(NamedTuple):
+    """The routes of several pairs of ranks, as arrays.
+
+    Attributes
+    ----------
+    amount : ndarray of int, shape (pairs,)
+        How many routes each pair has; none from a rank to itself.
+    share : ndarray of float, shape (routes,)
+        Of a message's bytes, that each route takes.
+    first : ndarray of int, shape (routes + 1,)
+        Where the links of each route begin in `link`, and where the last one's end.
+    link : ndarray of int
+        Numbers of the links.
+    """
+
+    amount: NDArray[np.int64]
+    share: NDArray[np.float64]
+    first: NDArray[np.int64]
+    link: NDArray[np.int32]
+
+
 class Topology:
     """Ranks, switches, links and the routes between ranks.
 
@@ -99,6 +120,9 @@ class Topology:
         Default: ranks whose links lead to the same switches are a group, any other rank is one of its own.
     placement : str
         Which rank sits where, in words; ``"linear"`` if they stand in the order of the network.
+    paths : callable, optional
+        The same routes as `route` or `routes` find, one a pair, for many pairs at once: ``paths(src, dst)``, for arrays
+        of ranks that differ, returns how many links each route has, and the links of one route after the other.
     lattice : Lattice, optional
         The same network by its dimensions, where all ranks are alike. A network with other links, routes or places
         that is made from this one has none.
@@ -126,6 +150,7 @@ class Topology:
         routing: str | None = None,
         groups: Sequence[Sequence[int]] | None = None,
         placement: str = "linear",
+        paths: PathFinder | None = None,
         lattice: Lattice | None = None,
     ) -> None:
         self.name = name
@@ -137,6 +162,7 @@ class Topology:
         if not callable(links):
             _ = self.links  # to say at once what is wrong with them
         self._find: RouteFinder = routes or (first_shortest if route is None else partial(_along, route))
+        self._paths = paths
         self._routes: dict[tuple[int, int], tuple[Route, ...]] = {}
         self._groups = None if groups is None else self._checked_groups(groups)
 
@@ -359,6 +385,50 @@ class Topology:
             self._routes[src, dst] = known
         return known
 
+    @property
+    def finds_many(self) -> bool:
+        """Whether routes are found for many pairs at once; then each pair has one, which crosses no link twice."""
+        return self._paths is not None
+
+    def paths(self, src: NDArray[Any], dst: NDArray[Any]) -> Paths:
+        """Return the routes of several pairs as arrays.
+
+        Parameters
+        ----------
+        src, dst : ndarray of int, shape (pairs,)
+            Ranks.
+
+        Raises
+        ------
+        InputError
+            If there is no path.
+
+        Examples
+        --------
+        >>> import collsim as cs
+        >>> found = cs.star(4, bandwidth="10GB/s", latency="1us").paths(np.array([0, 3]), np.array([1, 0]))
+        >>> found.first.tolist(), found.link.tolist()
+        ([0, 2, 4], [0, 3, 6, 1])
+        """
+        apart = src != dst
+        if self._paths is not None:
+            hops, link = self._paths(src[apart].astype(np.int64), dst[apart].astype(np.int64))
+            amount, share = apart.astype(np.int64), np.ones(len(hops))
+        else:
+            several = [self.routes(*pair) for pair in zip(src[apart].tolist(), dst[apart].tolist(), strict=True)]
+            routes = list(itertools.chain.from_iterable(several))
+            amount = np.zeros(len(src), dtype=np.int64)
+            amount[apart] = [len(of_pair) for of_pair in several]
+            share = np.array([route.share for route in routes], dtype=np.float64)
+            hops = np.array([len(route.links) for route in routes], dtype=np.int64)
+            every = itertools.chain.from_iterable(route.links for route in routes)
+            link = np.fromiter(every, np.int32, int(hops.sum()))
+        return Paths(amount, share, np.concatenate([[0], np.cumsum(hops)]), link.astype(np.int32, copy=False))
+
+    def path_latency(self, paths: Paths) -> NDArray[np.float64]:
+        """Return the sum of the latencies of each of these routes in seconds, rounded once, shape (routes,)."""
+        return exact_sums(self.latency, paths.first, paths.link)
+
     def _check_routes(self, routes: tuple[Route, ...], src: int, dst: int) -> None:
         for path in routes:
             ends = [src, *(self.links[number].head for number in path.links)]
@@ -554,6 +624,7 @@ class Topology:
             routing=routing,
             groups=self._groups,
             placement=self.placement,
+            paths=self._paths if routes is self._find else None,
         )
 
     def check_connected(self, ranks: int) -> None:
@@ -678,6 +749,49 @@ class Neighbours(NamedTuple):
 
 
 RouteFinder = Callable[[Topology, int, int], Iterable[Route]]
+PathFinder = Callable[[NDArray[np.int64], NDArray[np.int64]], tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+def exact_sums(
+    values: NDArray[np.float64], first: NDArray[np.int64], which: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """Return the sum of ``values[which[first[i] : first[i + 1]]]`` for each i, rounded once as by `math.fsum`.
+
+    Examples
+    --------
+    >>> exact_sums(np.array([0.1, 0.2]), np.array([0, 3, 3, 5]), np.array([0, 0, 0, 0, 1])).tolist()
+    [0.30000000000000004, 0.0, 0.30000000000000004]
+    """
+    many = np.diff(first)
+    kinds = sorted(set(values.tolist()))
+    if len(kinds) == 1:
+        with np.errstate(over="ignore"):
+            found = many * kinds[0]
+        if np.isfinite(found).all():
+            return np.asarray(found, dtype=np.float64)
+    base = int(many.max(initial=0)) + 1
+    if len(kinds) * math.log2(base) >= _MOST_BITS:
+        parts = np.split(values[which], first[1:-1]) if len(many) else []
+        return np.array([math.fsum(part.tolist()) for part in parts], dtype=np.float64)
+    # Sums of the same values as often are the same: those of a kind are one digit of a number.
+    digit = base ** np.searchsorted(np.array(kinds), values[which])
+    total = np.concatenate([[0], np.cumsum(digit.astype(np.uint64))]).astype(np.uint64)
+    code, back = np.unique(total[first[1:]] - total[first[:-1]], return_inverse=True)
+    sums = [math.fsum(_digits_times(number, base, kinds)) for number in code.tolist()]
+    return np.array(sums, dtype=np.float64)[back]
+
+
+# A code of so many bits fits into a number; cumulative sums of codes wrap around, their differences do not.
+_MOST_BITS = 62
+
+
+def _digits_times(number: int, base: int, kinds: Sequence[float]) -> list[float]:
+    """Return each value as often as its digit says."""
+    values: list[float] = []
+    for kind in kinds:
+        number, times = divmod(number, base)
+        values += [kind] * times
+    return values
 
 
 def first_shortest(topology: Topology, src: int, dst: int) -> tuple[Route, ...]:
