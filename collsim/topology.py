@@ -887,4 +887,4 @@ def _is_figure(value: object) -> bool:
 
 
 def _is_rank(node: object) -> bool:
-    return isinstance(node, numbers.Integral) and not isinstance(node, bool)
+    return type(node) is int or (isinstance(node, numbers.Integral) and not isinstance(node, bool))

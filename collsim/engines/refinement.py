@@ -386,12 +386,12 @@ def _ways_of_many(topology: Topology, pairs: _Pairs, *, in_order: bool) -> _Ways
     link = paths.link.astype(np.int64)
     if in_order:
         kind = _together(topology.latency, topology.bandwidth, topology.fatpipe)[link]
-        sign = hops
-        for step in range(int(hops.max(initial=0))):
-            longer = hops > step
-            here = np.zeros(len(hops), dtype=np.int64)
-            here[longer] = kind[paths.first[:-1][longer] + step] + 1
-            sign = _together(sign, here)
+        sign = hops.copy()
+        if kind.any():
+            for step in range(int(hops.max())):
+                longer = hops > step
+                sign[longer] = _together(sign[longer], kind[paths.first[:-1][longer] + step])
+            sign = _together(sign, hops)
     else:
         cap = np.where(topology.fatpipe, topology.bandwidth, np.inf)[link]
         sign = _together(topology.path_latency(paths), np.minimum.reduceat(cap, paths.first[:-1]))
