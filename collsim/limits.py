@@ -27,6 +27,8 @@ from collsim.units import format_bandwidth
 RUN_WORK = 400_000
 # With more ranks the distance between all of them is not worked out, and not every rank is a cut to try.
 FEW = 64
+# With so few links the ways from one rank are found one by one.
+_SHORT = 2000
 
 
 class Ports(NamedTuple):
@@ -204,20 +206,9 @@ class Limits:
 
     def _from(self, rank: int, length: Floats, *, reverse: bool = False) -> Floats:
         """Return the distances of all ranks from one, or to it."""
-        if self.ranks <= FEW:  # arrays would take longer
+        if len(length) <= _SHORT:  # arrays would take longer
             return np.array(self._way([rank], length.tolist(), reverse)[: self.ranks])
         return self.topology.distances(rank, length, reverse=reverse)[: self.ranks]
-
-    @cached_property
-    def _steps(self) -> dict[bool, list[list[tuple[int, int]]]]:
-        """The links that leave each node, and those that enter it: their numbers, and the nodes at their other ends."""
-        numbers = self._numbers
-        found: dict[bool, list[list[tuple[int, int]]]] = {way: [[] for _ in numbers] for way in (False, True)}
-        for number, link in enumerate(self.topology.links):
-            tail, head = numbers[link.tail], numbers[link.head]
-            found[False][tail].append((number, head))
-            found[True][head].append((number, tail))
-        return found
 
     def _way(
         self, sources: Iterable[int], length: Sequence[float], reverse: bool = False, until: Bools | None = None
@@ -226,7 +217,7 @@ class Limits:
 
         It stops at the first rank of `until`, whose distance is then the last of the list.
         """
-        steps = self._steps[reverse]
+        steps = self.topology.indexed[1 + reverse]
         away = [math.inf] * len(steps)
         for source in sources:
             away[source] = 0.0

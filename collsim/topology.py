@@ -517,7 +517,7 @@ class Topology:
         away = self._distances.get(key)
         if away is None:
             away = self._distances[key] = self._links_to(dst) if by == "links" else self._latency_to(dst)
-        places, onward, _ = self._indexed
+        places, onward, _ = self.indexed
         start = places[node]
         left = away[start]
         if left < 0:
@@ -529,7 +529,7 @@ class Topology:
         return [i for i, head in onward[start] if 0 <= away[head] == left - self._lengths[i]]
 
     @cached_property
-    def _indexed(self) -> tuple[dict[Node, int], list[list[tuple[int, int]]], list[list[tuple[int, int]]]]:
+    def indexed(self) -> tuple[dict[Node, int], list[list[tuple[int, int]]], list[list[tuple[int, int]]]]:
         """Numbers of the nodes, and by these for each node what leaves and what enters it: (link, node at its end)."""
         places = {node: place for place, node in enumerate(self.leaving)}
         onward: list[list[tuple[int, int]]] = [[] for _ in places]
@@ -542,7 +542,7 @@ class Topology:
 
     def _links_to(self, dst: int) -> list[int]:
         """Return for every node the number of links to rank `dst`; -1 if there is no path."""
-        _, _, back = self._indexed
+        _, _, back = self.indexed
         found = [-1] * len(back)
         found[dst] = 0
         frontier, length = [dst], 0
@@ -559,7 +559,7 @@ class Topology:
 
     def _latency_to(self, dst: int) -> list[int]:
         """Return for every node the length of the shortest path to rank `dst` (Dijkstra); -1 if there is none."""
-        _, _, back = self._indexed
+        _, _, back = self.indexed
         found = [-1] * len(back)
         found[dst] = 0
         heap = [(0, dst)]
