@@ -454,7 +454,8 @@ def _of_hosts(demand: Demand, starts: Floats, model: LogGP, gamma: float) -> Ite
         if listeners[rank]:
             reason = f"who must hear of rank {rank} is told over the largest tree of L + 2o"
             yield Bound(float(seconds[rank]), reason, "latency")
-        yield Bound(first + float(told[most]), "who must hear of most others is told over the largest tree of L + 2o", "latency")
+        reason = "who must hear of most others is told over the largest tree of L + 2o"
+        yield Bound(first + float(told[most]), reason, "latency")
 
     more_in, more_out = np.maximum(demand.receive - 1, 0), np.maximum(demand.send - 1, 0)
     taking = np.minimum(o, np.maximum(model.O, gap[0]))

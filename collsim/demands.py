@@ -123,8 +123,8 @@ class Demand:
         return singles if self.among is None else max(singles, self.among(list(np.eye(len(self.receive), dtype=bool))))
 
     def between(self, parts: Sequence[Bools]) -> float:
-        """Return what all messages between these sets of ranks must have together, in bytes."""
-        if len(parts) == len(self.receive) and all(part.sum() == 1 for part in parts):
+        """Return what all messages between these disjoint sets of ranks, none of them empty, must have together."""
+        if len(parts) == len(self.receive):
             return self.total  # every rank alone: what each must move is known, and there may be many
         crossing = max(sum(self.leaving(part) for part in parts), sum(self.leaving(~part) for part in parts))
         return crossing if self.among is None else max(crossing, self.among(parts))
@@ -139,7 +139,8 @@ def _all(ranks: int) -> Hearing:
     """Everybody must hear of everybody else."""
 
     def others(rank: int) -> Bools:
-        return np.arange(ranks) != rank
+        apart: Bools = np.arange(ranks) != rank
+        return apart
 
     def counts() -> tuple[Indices, Indices]:
         number = np.full(ranks, ranks - 1)
@@ -152,10 +153,12 @@ def _from_to(senders: Bools, receivers: Bools) -> Hearing:
     """All of some must be heard of by all of some others."""
 
     def of(rank: int) -> Bools:
-        return receivers & senders[rank]
+        heard: Bools = receivers & senders[rank]
+        return heard
 
     def by(rank: int) -> Bools:
-        return senders & receivers[rank]
+        heard: Bools = senders & receivers[rank]
+        return heard
 
     def counts() -> tuple[Indices, Indices]:
         return senders * receivers.sum(), receivers * senders.sum()
@@ -310,7 +313,8 @@ def _scan(collective: Collective, ranks: int, size: Size) -> Demand:
         return float(n) if crosses else 0.0
 
     added, receive, send = (ranks - 1) * n, (rank > 0) * n, (rank < ranks - 1) * n
-    hearing = Hearing(lambda src: rank > src, lambda dst: rank < dst, lambda: (ranks - 1 - rank, rank), rank < ranks - 1)
+    counts = ranks - 1 - rank, rank
+    hearing = Hearing(lambda src: rank > src, lambda dst: rank < dst, lambda: counts, counts[0] > 0)
     return Demand(receive, send, "n bytes", "n bytes", leaving, hearing, added=added, most=float(n))
 
 

@@ -236,6 +236,8 @@ class Lattice:
     @property
     def next_rank(self) -> float:
         """Seconds within which any set of ranks can reach some rank outside it: to a neighbour in some dimension."""
+        if any(one.kind == WIRE for one in self.dimensions):
+            return self.diameter
         hops = ((1 + (one.kind == SWITCH)) * one.latency for one in self.dimensions if one.size > 1)
         return max(hops, default=0.0)
 

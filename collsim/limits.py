@@ -217,7 +217,8 @@ class Limits:
 
         It stops at the first rank of `until`, whose distance is then the last of the list.
         """
-        steps = self.topology.indexed[1 + reverse]
+        _, onward, back = self.topology.indexed
+        steps = back if reverse else onward
         away = [math.inf] * len(steps)
         for source in sources:
             away[source] = 0.0
@@ -251,7 +252,7 @@ class Limits:
             return lattice.narrowest
         speed = np.where(self.topology.fatpipe, np.inf, self.topology.bandwidth)
         speeds = sorted(set(speed.tolist()))
-        low, high = 0, len(speeds)  # all are reached over links of speeds[low], if at all; not over those of speeds[high]
+        low, high = 0, len(speeds)  # all are reached over links of speeds[low], if at all, and not over speeds[high]
         while high - low > 1:
             middle = (low + high) // 2
             if self._all_reached(speed >= speeds[middle]):

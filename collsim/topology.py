@@ -700,7 +700,7 @@ _MOST_ROUNDS = 600
 
 
 class Neighbours(NamedTuple):
-    """The links at every node: those of node i, and the nodes at their other ends, are at ``first[i] : first[i + 1]``."""
+    """The links at every node, and the nodes at their other ends: of node i those at ``first[i] : first[i + 1]``."""
 
     first: NDArray[np.int64]
     link: NDArray[np.int64]
@@ -752,9 +752,7 @@ RouteFinder = Callable[[Topology, int, int], Iterable[Route]]
 PathFinder = Callable[[NDArray[np.int64], NDArray[np.int64]], tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
-def exact_sums(
-    values: NDArray[np.float64], first: NDArray[np.int64], which: NDArray[np.int32]
-) -> NDArray[np.float64]:
+def exact_sums(values: NDArray[np.float64], first: NDArray[np.int64], which: NDArray[np.int32]) -> NDArray[np.float64]:
     """Return the sum of ``values[which[first[i] : first[i + 1]]]`` for each i, rounded once as by `math.fsum`.
 
     Examples

@@ -135,9 +135,7 @@ def bus(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
     links = when_needed(ranks * (ranks - 1), ranks, partial(_pairs, ranks, speed, delay, False, "bus"))
     lattice = Lattice((Dimension(WIRE, ranks, 1, speed, delay),))
     paths = partial(_one_link, ranks)
-    return Topology(
-        f"bus:{ranks}", ranks, links, route=_direct, paths=paths, routing="over the wire", lattice=lattice
-    )
+    return Topology(f"bus:{ranks}", ranks, links, route=_direct, paths=paths, routing="over the wire", lattice=lattice)
 
 
 def backbone(

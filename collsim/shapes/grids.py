@@ -243,7 +243,6 @@ class Axis(NamedTuple):
         direction = 1 if steps > 0 else -1
         return [first + (here + direction * i) % self.size * self.stride for i in range(1, abs(steps) + 1)]
 
-
     # The same for many pairs at once. Cables are numbered rank by rank, as `_cables` makes them.
 
     @property
@@ -272,13 +271,15 @@ class Axis(NamedTuple):
         here, there, up = leg.here[pair], leg.there[pair], leg.up[pair]
         if self.kind == "full":
             low, high = np.minimum(here, there), np.maximum(here, there)
-            return 2 * (self._before(leg.src[pair], here, low) + high - low - 1) + ~up
-        if self.kind == "switch":
-            return 2 * self._before(leg.src[pair], here, np.where(number == 0, here, there)) + (number == 1)
-        lower = np.where(up, here + number, here - number - 1) % self.size
-        return 2 * self._before(leg.src[pair], here, lower) + ~up
+            cable, back = self._before(leg.src[pair], low) + high - low - 1, ~up
+        elif self.kind == "switch":
+            cable, back = self._before(leg.src[pair], np.where(number == 0, here, there)), number == 1
+        else:
+            lower = np.where(up, here + number, here - number - 1) % self.size
+            cable, back = self._before(leg.src[pair], lower), ~up
+        return np.where(back, 2 * cable + 1, 2 * cable)
 
-    def _before(self, rank: Indices, here: Indices, place: Indices) -> Indices:
+    def _before(self, rank: Indices, place: Indices) -> Indices:
         """Return how many cables are made before those of the rank that is at a place in the row of another."""
         # Ranks with the same place have equally many: those before it in its block of rows, and all other blocks.
         block, within = rank // (self.stride * self.size), rank % self.stride
@@ -286,7 +287,7 @@ class Axis(NamedTuple):
             lower, own = place * (2 * self.size - place - 1) // 2, self.size - 1 - place
         else:
             lower, own = place, np.where(place < self.cables, 1, 0)
-        return (block * self.cables + lower) * self.stride + within * own
+        return np.asarray((block * self.cables + lower) * self.stride + within * own)
 
 
 class Leg(NamedTuple):
@@ -388,7 +389,9 @@ def _dimension_order_of_many(
     for axis in order:
         legs.append(axis.legs(here, dst))
         here = here + (axis.place(dst) - axis.place(here)) * axis.stride
-    hops = np.sum([leg.hops for leg in legs], axis=0, dtype=np.int64) if legs else np.zeros(len(src), dtype=np.int64)
+    hops = np.zeros(len(src), dtype=np.int64)
+    for leg in legs:
+        hops = hops + leg.hops
     link = np.zeros(int(hops.sum()), dtype=np.int64)
     first = np.cumsum(hops) - hops
     for axis, leg in zip(order, legs, strict=True):
