@@ -6,6 +6,7 @@ about its time, is in `collsim.bounds`.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -233,7 +234,10 @@ def capacities(topology: Topology, *, reverse: bool = False) -> Network:
     """Return a topology as whole numbers, with its links turned round if `reverse`; made once for each topology."""
     known = _KNOWN.setdefault(topology, {})
     if reverse not in known:
-        known[reverse] = Network(topology, reverse)
+        other = known.get(not reverse)
+        # Without media, which have nodes of their own, it is the same but for the ends of the arcs.
+        turned = other is not None and other.size == other.real
+        known[reverse] = other.turned() if other is not None and turned else Network(topology, reverse)
     return known[reverse]
 
 
@@ -287,6 +291,14 @@ class Network:
         for members in media.values():
             self._add_medium(topology, members, numbers, reverse)
         self.size = len(self.entering)
+
+    def turned(self) -> Network:
+        """Return the network with all links turned round, as it would be made from the topology."""
+        found = copy.copy(self)
+        found.entering = [[(arc ^ 1, tail) for arc, tail in arcs] for arcs in self.entering]
+        for name in ("into_each", "balanced"):
+            found.__dict__.pop(name, None)
+        return found
 
     def _add_medium(self, topology: Topology, members: list[int], numbers: dict[Node, int], reverse: bool) -> None:
         pairs = {(numbers[topology.links[i].tail], numbers[topology.links[i].head]) for i in members}

@@ -210,6 +210,13 @@ class Limits:
             return np.array(self._way([rank], length.tolist(), reverse)[: self.ranks])
         return self.topology.distances(rank, length, reverse=reverse)[: self.ranks]
 
+    def _latency_from(self, inside: Bools) -> float:
+        """Return the least latency from any rank of a set to any other rank."""
+        latency, ranks, others = self.topology.latency, np.flatnonzero(inside), np.flatnonzero(~inside)
+        if len(latency) <= _SHORT:
+            return self._way(ranks.tolist(), latency.tolist(), until=~inside)[-1]
+        return float(self.topology.distances(ranks, latency, until=others)[others].min())
+
     def _way(
         self, sources: Iterable[int], length: Sequence[float], reverse: bool = False, until: Bools | None = None
     ) -> list[float]:
@@ -311,8 +318,6 @@ class Limits:
         if mask.all() or not mask.any():
             return None
         leaving, entering = (crossing_links(topology, cut.inside, reverse=reverse) for reverse in (False, True))
-        inner, outer = np.flatnonzero(mask).tolist(), np.flatnonzero(~mask).tolist()
-        latency = topology.latency.tolist()
         out, into, both = (channel_capacity(topology, links) for links in (leaving, entering, [*leaving, *entering]))
         return Side(
             cut,
@@ -321,8 +326,8 @@ class Limits:
             out=_figure(out),
             into=_figure(into),
             both=_figure(both),
-            latency_out=self._way(inner, latency, until=~mask)[-1],
-            latency_into=self._way(outer, latency, until=mask)[-1],
+            latency_out=self._latency_from(mask),
+            latency_into=self._latency_from(~mask),
         )
 
     @cached_property

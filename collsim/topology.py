@@ -278,22 +278,31 @@ class Topology:
     def _backward(self) -> Neighbours:
         return Neighbours.of(*self.ends[::-1], self.ranks + len(self.switches))
 
-    def distances(self, rank: int, length: NDArray[np.float64], *, reverse: bool = False) -> NDArray[np.float64]:
+    def distances(
+        self,
+        ranks: int | NDArray[np.int64],
+        length: NDArray[np.float64],
+        *,
+        reverse: bool = False,
+        until: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float64]:
         """Return the length of the shortest way from a rank to every node, or from every node to it if `reverse`.
 
         Parameters
         ----------
-        rank : int
-            From where, or to where.
+        ranks : int or ndarray of int
+            From where, or to where; of several the nearest counts.
         length : ndarray of float, shape (links,)
             Of every link, at least 0.
         reverse : bool
             Whether ways lead to the rank.
+        until : ndarray of int, optional
+            Of these nodes only the nearest is of interest: what is farther away may be left too far.
 
         Returns
         -------
         ndarray of float, shape (ranks + switches,)
-            Infinite where there is no way. Lengths are added up one by one, from `rank` on.
+            Infinite where there is no way. Lengths are added up one by one, from the rank on.
 
         Notes
         -----
@@ -310,9 +319,11 @@ class Topology:
         """
         around = self._backward if reverse else self._onward
         away = np.full(len(around.first) - 1, np.inf)
-        away[rank] = 0.0
-        nearer = np.array([rank])
+        nearer = np.atleast_1d(np.asarray(ranks))
+        away[nearer] = 0.0
         for _ in range(_MOST_ROUNDS):
+            if until is not None:
+                nearer = nearer[away[nearer] < away[until].min()]
             if not len(nearer):
                 return away
             nearer = around.relax(away, nearer, length)

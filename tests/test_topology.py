@@ -718,6 +718,19 @@ def test_ways_from_a_rank_are_the_shortest(spec, rounds, rng, monkeypatch):
             assert found.tolist() == [expected[node] for node in range(len(found))]
 
 
+@pytest.mark.parametrize("spec", ["ring:9", "torus:4x5", "leaf-spine:4x3,spines=2", "star:7"])
+def test_ways_from_several_ranks_to_the_nearest_of_others(spec, rng):
+    net = cs.load_topology(spec, bandwidth="10GB/s", latency="2us")
+    length = rng.random(len(net.links))
+    each = np.stack([net.distances(rank, length) for rank in range(net.ranks)])
+    for _ in range(20):
+        inside = rng.permutation(net.ranks) < rng.integers(1, net.ranks)
+        ranks, others = np.flatnonzero(inside), np.flatnonzero(~inside)
+        assert (net.distances(ranks, length) == each[ranks].min(axis=0)).all()
+        nearest = net.distances(ranks, length, until=others)[others].min()
+        assert nearest == each[np.ix_(ranks, others)].min()
+
+
 def test_where_no_way_leads_is_infinitely_far():
     net = Topology("apart", 4, [*cable(0, 1, 1.0, 1.0), *cable(2, 3, 1.0, 1.0), Link(1, 2, 1.0, 1.0)])
     assert net.distances(2, net.latency).tolist() == [math.inf, math.inf, 0, 1]
