@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,17 @@ from collsim.collectives import Collective
 from collsim.cuts import Cut, has_media
 from collsim.demands import DEMANDS, Demand, demand_of, supplies
 from collsim.lattice import WIRE
-from collsim.limits import FEW, RUN_WORK, Limits, Ports, Side, crossing_in_words, exchange_in_words, limits_of
+from collsim.limits import (
+    FEW,
+    RUN_WORK,
+    Limits,
+    Partition,
+    Ports,
+    Side,
+    crossing_in_words,
+    exchange_in_words,
+    limits_of,
+)
 from collsim.models import AlphaBeta, LogGP, Model
 from collsim.schedule import Floats
 from collsim.units import format_size
@@ -157,8 +167,8 @@ def lower_bound(
     >>> lower_bound(all_gather(), 4, 4e9, AlphaBeta(alpha=5e-6, beta=1e-10)).reason
     'the slowest rank must receive all parts but its own'
     """
-    found = lower_bounds(collective, ranks, nbytes, model, gamma=gamma, offsets=offsets, itemsize=itemsize)
-    return max(found, key=lambda bound: bound.seconds)
+    found = _bounds(collective, ranks, nbytes, model, gamma, offsets, itemsize, RUN_WORK, all_kinds=False)
+    return max(_largest(found), key=lambda bound: bound.seconds)
 
 
 def lower_bounds(
@@ -192,11 +202,37 @@ def lower_bounds(
     injection 0.350001 s: the slowest rank must receive what all others have for it
     cut 0.800001 s: 16 GB must leave ranks 0-3 over 20 GB/s (the tightest of the cuts tried)
     """
+    return _largest(list(_bounds(collective, ranks, nbytes, model, gamma, offsets, itemsize, work, all_kinds=True)))
+
+
+def _largest(found: Iterable[Bound]) -> list[Bound]:
+    """Return the largest of each kind; of equal ones the first."""
+    largest: dict[str, Bound] = {}
+    for bound in found:
+        if bound.kind not in largest or bound.seconds > largest[bound.kind].seconds:
+            largest[bound.kind] = bound
+    return sorted(largest.values(), key=lambda bound: _ORDER.index(bound.kind))
+
+
+def _bounds(
+    collective: Collective,
+    ranks: int,
+    nbytes: float,
+    model: Model,
+    gamma: float,
+    offsets: Floats | None,
+    itemsize: int | None,
+    work: int | None,
+    *,
+    all_kinds: bool,
+) -> Iterator[Bound]:
+    """Yield the bounds; unless `all_kinds` are wanted those from cuts only where they might be the largest."""
     starts = np.zeros(ranks) if offsets is None else offsets
     demand = demand_of(collective, ranks, nbytes, itemsize) if ranks > 1 else None
     waited = Bound(float(starts.max()), _nothing_to_do(collective, ranks, demand), "start")
+    yield waited
     if demand is None or not demand.taking_part.any():
-        return [waited]
+        return
     if isinstance(model, LogGP):
         found = [*_of_hosts(demand, starts, model, gamma)]
     else:
@@ -204,12 +240,49 @@ def lower_bounds(
     if model.topology is not None and not isinstance(model, LogGP):
         found += _of_ways(demand, starts, limits_of(model.topology, ranks, work))
     if model.topology is not None and not isinstance(model, AlphaBeta | LogGP):
-        found += _of_cuts(collective, demand, starts, limits_of(model.topology, ranks, work))
-    largest: dict[str, Bound] = {"start": waited}
-    for bound in found:
-        if bound.kind not in largest or bound.seconds > largest[bound.kind].seconds:
-            largest[bound.kind] = bound
-    return sorted(largest.values(), key=lambda bound: _ORDER.index(bound.kind))
+        limits = limits_of(model.topology, ranks, work)
+        known = max(bound.seconds for bound in [waited, *found])
+        if all_kinds or ranks <= MOST_SEARCHED or may_beat(known, demand, starts, limits):
+            found += _of_cuts(collective, demand, starts, limits)
+        else:
+            found += _of_partitions(demand, starts, limits.alone)
+    yield from found
+
+
+def may_beat(known: float, demand: Demand, starts: Floats, limits: Limits) -> bool:
+    """Return whether a bound from cuts or partitions could be larger than the `known` one, without looking for any.
+
+    Parameters
+    ----------
+    known : float
+        Seconds.
+    demand, starts, limits
+        What is asked for, when ranks start, and what the network lets them do.
+
+    Notes
+    -----
+    Where every set of nodes that parts two ranks can send C bytes per second, and no set must send more than X bytes,
+    no cut takes longer than X/C after the latency across. Where m ranks can always send m c to as many or more others,
+    no cut takes longer than the rank with most to send or receive needs at c. A partition into P parts that do not
+    overlap has P C at least.
+    """
+    if has_media(limits.topology) or not limits.narrowest:
+        return True
+    each = max(float(demand.receive.max()), float(demand.send.max()))
+    crossing = min(demand.most / limits.narrowest, each / limits.fair if limits.fair else math.inf)
+    if float(starts.max()) + limits.across + crossing > known:
+        return True
+    if not limits.groupings:
+        return False
+    second = float(np.sort(starts)[1])
+    for parts in limits.groupings:
+        number = len(parts)
+        together = max(number, 2 * (number - 1) if demand.among is not None else 0) * demand.most
+        if second + limits.least_latency + together / (number * limits.narrowest) > known:
+            return True
+        if limits.alone and not limits.bare_is_smallest(parts):
+            return True
+    return not limits.two_way
 
 
 # What every rank receives and sends, what all do together, and what is added, in vectors; K is the number of ranks.
@@ -222,7 +295,8 @@ _ALIKE: dict[str, Callable[[int], tuple[float, float, float, float]]] = {
     "barrier": lambda k: (0.0, 0.0, 0.0, 0.0),
 }
 
-# Up to so many ranks a run in which all do the same gets the same bounds as any other: they look at every link.
+# Up to so many ranks a run in which all do the same gets the same bounds as any other, which look at every link; and
+# with more ranks no run looks for cuts if it is known beforehand that none takes longer than what is known already.
 MOST_SEARCHED = 256
 
 
@@ -372,15 +446,16 @@ def _of_hosts(demand: Demand, starts: Floats, model: LogGP, gamma: float) -> Ite
     first, second = np.sort(starts)[:2].tolist()
     another = np.where(starts == first, second, first)  # when the first other rank starts
     if ranks <= 4096:
-        hearing = np.stack([demand.hearing(rank) for rank in range(ranks)])
-        listeners, most = hearing.sum(axis=1).tolist(), int(hearing.sum(axis=0).max())
-        told = [0.0, *_tree(max([most, *listeners]), hop, max(o, g))]
-        for rank, others in enumerate(listeners):
-            if others:
-                seconds = float(starts[rank]) + told[others]
-                yield Bound(seconds, f"who must hear of rank {rank} is told over the largest tree of L + 2o", "latency")
-        seconds = first + told[most]
-        yield Bound(seconds, "who must hear of most others is told over the largest tree of L + 2o", "latency")
+        listeners, heard = demand.hearing.counts()
+        most = int(heard.max())
+        told = np.array([0.0, *_tree(max(most, int(listeners.max())), hop, max(o, g))])
+        seconds = np.where(listeners > 0, starts + told[listeners], -np.inf)
+        rank = int(np.argmax(seconds))
+        if listeners[rank]:
+            reason = f"who must hear of rank {rank} is told over the largest tree of L + 2o"
+            yield Bound(float(seconds[rank]), reason, "latency")
+        reason = "who must hear of most others is told over the largest tree of L + 2o"
+        yield Bound(first + float(told[most]), reason, "latency")
 
     more_in, more_out = np.maximum(demand.receive - 1, 0), np.maximum(demand.send - 1, 0)
     taking = np.minimum(o, np.maximum(model.O, gap[0]))
@@ -460,16 +535,21 @@ def _of_cuts(collective: Collective, demand: Demand, starts: Floats, limits: Lim
         seconds, side, nbytes, capacity, leaves = largest
         reason = f"{crossing_in_words(side.mask, format_size(nbytes), capacity, leaves)}{remark}"
         yield Bound(seconds, reason, "cut", exact, side.cut)
-    second = float(np.sort(starts)[1])
-    for partition in limits.partitions:
-        nbytes = demand.between(partition.parts)
-        if nbytes > 0:
-            reason = exchange_in_words(partition, len(starts), format_size(nbytes))
-            yield Bound(second + partition.latency + nbytes / partition.capacity, reason, "partition", False)
+    yield from _of_partitions(demand, starts, limits.partitions)
     traffic = demand.traffic
     if traffic is not None:
+        second = float(np.sort(starts)[1])
         for lengths, words in limits.metrics:
             nbytes = float((traffic * lengths.distance).sum())
             if nbytes > 0:
                 seconds = second + limits.least_latency + nbytes / lengths.capacity
                 yield Bound(seconds, words, "distance", False)
+
+
+def _of_partitions(demand: Demand, starts: Floats, partitions: Iterable[Partition]) -> Iterator[Bound]:
+    second = float(np.sort(starts)[1])
+    for partition in partitions:
+        nbytes = demand.between(partition.parts)
+        if nbytes > 0:
+            reason = exchange_in_words(partition, len(starts), format_size(nbytes))
+            yield Bound(second + partition.latency + nbytes / partition.capacity, reason, "partition", False)

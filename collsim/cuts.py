@@ -6,6 +6,7 @@ about its time, is in `collsim.bounds`.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -114,12 +115,12 @@ def tightest_cut(
     (Fraction(7, 2), [0])
     """
     network = capacities(topology, reverse=reverse)
-    units = _whole([*map(Fraction, weights)])
+    units = _whole(weights)
     wanted = list(range(len(units))) if targets is None else list(targets)
     search = _Search(network, units, None if work is None else Budget(work))
     exact = search.run(wanted)
     nodes = search.inside
-    total = Fraction(sum(map(Fraction, weights)))
+    total = Fraction(sum(weights))
     share = Fraction(search.weight_of(nodes), sum(units) or 1)
     cut = Cut(
         inside=frozenset(network.names[node] for node in nodes if node < network.real),
@@ -233,7 +234,10 @@ def capacities(topology: Topology, *, reverse: bool = False) -> Network:
     """Return a topology as whole numbers, with its links turned round if `reverse`; made once for each topology."""
     known = _KNOWN.setdefault(topology, {})
     if reverse not in known:
-        known[reverse] = Network(topology, reverse)
+        other = known.get(not reverse)
+        # Without media, which have nodes of their own, it is the same but for the ends of the arcs.
+        turned = other is not None and other.size == other.real
+        known[reverse] = other.turned() if other is not None and turned else Network(topology, reverse)
     return known[reverse]
 
 
@@ -264,17 +268,19 @@ class Network:
         self.names: list[Node] = [*range(topology.ranks), *topology.switches]
         self.real = len(self.names)
         numbers = {node: number for number, node in enumerate(self.names)}
-        figures = [Fraction(link.bandwidth) for link in topology.links]
-        self.units = _whole(figures)
-        self.unit = figures[0] / self.units[0] if figures else Fraction(1)
+        ends = [end.tolist() for end in (topology.ends[::-1] if reverse else topology.ends)]
+        speeds = topology.bandwidth.tolist()
+        figures = [*map(Fraction, dict.fromkeys(speeds))]  # most links are as fast as others
+        whole = dict(zip(figures, _whole(figures), strict=True))
+        units_of = {float(figure): units for figure, units in whole.items()}
+        self.units = [units_of[speed] for speed in speeds]
+        self.unit = figures[0] / whole[figures[0]] if figures else Fraction(1)
         self.channel: list[int] = topology.channel.tolist()
         self._arcs: dict[tuple[int, int], int] = {}
         self.base: list[int | None] = []
         self.entering: list[list[tuple[int, int]]] = [[] for _ in self.names]
         media: dict[Hashable, list[int]] = {}
-        for number, link in enumerate(topology.links):
-            ends = (link.head, link.tail) if reverse else (link.tail, link.head)
-            tail, head = numbers[ends[0]], numbers[ends[1]]
+        for number, (link, tail, head) in enumerate(zip(topology.links, *ends, strict=True)):
             if link.medium is not None:
                 media.setdefault(link.medium, []).append(number)
             elif link.fatpipe:
@@ -285,6 +291,14 @@ class Network:
         for members in media.values():
             self._add_medium(topology, members, numbers, reverse)
         self.size = len(self.entering)
+
+    def turned(self) -> Network:
+        """Return the network with all links turned round, as it would be made from the topology."""
+        found = copy.copy(self)
+        found.entering = [[(arc ^ 1, tail) for arc, tail in arcs] for arcs in self.entering]
+        for name in ("into_each", "balanced"):
+            found.__dict__.pop(name, None)
+        return found
 
     def _add_medium(self, topology: Topology, members: list[int], numbers: dict[Node, int], reverse: bool) -> None:
         pairs = {(numbers[topology.links[i].tail], numbers[topology.links[i].head]) for i in members}
@@ -333,6 +347,11 @@ class Network:
     def capacity(self, scale: int, unlimited: int) -> list[int]:
         """Return the capacity of every arc times `scale`; those without limit get `unlimited`."""
         return [unlimited if units is None else units * scale for units in self.base]
+
+    @cached_property
+    def into_each(self) -> list[int | None]:
+        """The capacity of the arcs that enter each node; None if there is no limit."""
+        return [self.into((node,)) for node in range(self.real)]
 
     def into(self, nodes: Collection[int]) -> int | None:
         """Return the capacity of the arcs that enter a set of nodes from outside; None if there is no limit."""
@@ -544,8 +563,12 @@ class _Search:
         """Find the tightest cut that leaves out a target; return whether the work sufficed to prove it."""
         network, total = self.network, self.total
         self.outside = targets[:1]
-        for node in targets:
-            self.offer([node])
+        offered: set[tuple[int, int | None]] = set()
+        for node in targets:  # of those that are offered the same, the first
+            offer = self.weights[node], network.into_each[node]
+            if offer not in offered:
+                offered.add(offer)
+                self.offer([node])
         if total == 0:
             return True
         checked = {node for node in targets if self.weights[node] == total}
@@ -588,9 +611,9 @@ class _Search:
         return (order + sorted(wanted - set(order)))[::-1]
 
 
-def _whole(values: Sequence[Fraction]) -> list[int]:
+def _whole(values: Sequence[Weight]) -> list[int]:
     """Return values as whole numbers in proportion, as small as they can be."""
-    scale = math.lcm(*(value.denominator for value in values))
+    scale = math.lcm(*{value.denominator for value in values})
     whole = [value.numerator * (scale // value.denominator) for value in values]
-    common = math.gcd(*whole) or 1
+    common = math.gcd(*set(whole)) or 1
     return [value // common for value in whole]

@@ -5,6 +5,7 @@ One table, `DEMANDS`. What that costs on a network is in `collsim.bounds`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collsim.collectives import Bools, Collective, root_of
+from collsim.collectives import Bools, Collective, Indices, root_of
 from collsim.groups import GroupedCollective
 from collsim.schedule import Floats
 
@@ -36,6 +37,31 @@ class Supply(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class Hearing:
+    """Who cannot be finished without having heard of whom.
+
+    Attributes
+    ----------
+    of, by : callable
+        ``of(rank)`` returns booleans of shape (ranks,): who must hear of `rank`; ``by(rank)`` those of whom it must.
+    counts : callable
+        ``counts()`` returns two arrays of int, shape (ranks,): how many must hear of each rank, and of how many each
+        rank must. Asked for once, instead of a row a rank.
+    speakers : ndarray of bool, shape (ranks,)
+        Of whom anybody must hear.
+    """
+
+    of: Callable[[int], Bools]
+    by: Callable[[int], Bools]
+    counts: Callable[[], tuple[Indices, Indices]]
+    speakers: Bools
+
+    def __call__(self, rank: int) -> Bools:
+        """Return who must hear of a rank."""
+        return self.of(rank)
+
+
+@dataclass(frozen=True, eq=False)
 class Demand:
     """What a collective asks of its ranks, whatever the algorithm; in bytes, and in words for people.
 
@@ -48,7 +74,7 @@ class Demand:
     leaving : callable
         ``leaving(inside)``, for booleans of shape (ranks,), returns what ranks inside must at least send to ranks
         outside, together.
-    hearing : callable
+    hearing : Hearing
         ``hearing(rank)`` returns booleans of shape (ranks,): who cannot be finished without having heard of `rank`.
     moved : str
         What all messages must have together, in words.
@@ -63,6 +89,10 @@ class Demand:
         What each rank has for each other alone, where nothing else is asked for.
     taking_part : ndarray of bool, shape (ranks,), optional
         Which ranks must receive or send a message, be it one without bytes. Default: all.
+    together : float, optional
+        What `among` returns if every rank is a set of its own, where that is known without asking for so many sets.
+    most : float
+        No set of ranks must send the others more than that.
     """
 
     receive: Floats
@@ -70,13 +100,15 @@ class Demand:
     received: str
     sent: str
     leaving: Callable[[Bools], float]
-    hearing: Callable[[int], Bools]
+    hearing: Hearing
     moved: str = "(K-1)n bytes"
     among: Callable[[Sequence[Bools]], float] | None = None
     added: float = 0.0
     sums: str = "(K-1)n bytes"
     traffic: Floats | None = None
     taking_part: Bools = field(default_factory=lambda: np.ones(0, dtype=bool))
+    together: float | None = None
+    most: float = math.inf
 
     def __post_init__(self) -> None:
         if not len(self.taking_part):
@@ -86,11 +118,13 @@ class Demand:
     def total(self) -> float:
         """What all messages must have together, in bytes."""
         singles = max(float(self.receive.sum()), float(self.send.sum()))
+        if self.together is not None:
+            return max(singles, self.together)
         return singles if self.among is None else max(singles, self.among(list(np.eye(len(self.receive), dtype=bool))))
 
     def between(self, parts: Sequence[Bools]) -> float:
-        """Return what all messages between these sets of ranks must have together, in bytes."""
-        if len(parts) == len(self.receive) and all(part.sum() == 1 for part in parts):
+        """Return what all messages between these disjoint sets of ranks, none of them empty, must have together."""
+        if len(parts) == len(self.receive):
             return self.total  # every rank alone: what each must move is known, and there may be many
         crossing = max(sum(self.leaving(part) for part in parts), sum(self.leaving(~part) for part in parts))
         return crossing if self.among is None else max(crossing, self.among(parts))
@@ -101,19 +135,45 @@ Size = Callable[[int], Floats]
 _OTHERS, _OWN = "all parts but its own", "its own part"
 
 
-def _all(ranks: int) -> Callable[[int], Bools]:
+def _all(ranks: int) -> Hearing:
     """Everybody must hear of everybody else."""
-    return lambda rank: np.arange(ranks) != rank
+
+    def others(rank: int) -> Bools:
+        apart: Bools = np.arange(ranks) != rank
+        return apart
+
+    def counts() -> tuple[Indices, Indices]:
+        number = np.full(ranks, ranks - 1)
+        return number, number
+
+    return Hearing(others, others, counts, np.full(ranks, ranks > 1))
 
 
-def _of_root(collective: Collective, ranks: int) -> Callable[[int], Bools]:
+def _from_to(senders: Bools, receivers: Bools) -> Hearing:
+    """All of some must be heard of by all of some others."""
+
+    def of(rank: int) -> Bools:
+        heard: Bools = receivers & senders[rank]
+        return heard
+
+    def by(rank: int) -> Bools:
+        heard: Bools = senders & receivers[rank]
+        return heard
+
+    def counts() -> tuple[Indices, Indices]:
+        return senders * receivers.sum(), receivers * senders.sum()
+
+    return Hearing(of, by, counts, senders & receivers.any())
+
+
+def _of_root(collective: Collective, ranks: int) -> Hearing:
     root = _root(collective, ranks)
-    return lambda rank: ~root & root[rank]
+    return _from_to(root, ~root)
 
 
-def _at_root(collective: Collective, ranks: int) -> Callable[[int], Bools]:
+def _at_root(collective: Collective, ranks: int) -> Hearing:
     root = _root(collective, ranks)
-    return lambda rank: root & ~root[rank]
+    return _from_to(~root, root)
 
 
 def _all_reduce(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -125,8 +185,19 @@ def _all_reduce(collective: Collective, ranks: int, size: Size) -> Demand:
     def among(parts: Sequence[Bools]) -> float:
         return 2.0 * (int(np.any(parts, axis=1).sum()) - 1) * float(n[0])
 
-    words = ("n bytes", "n bytes")
-    return Demand(n, n, *words, leaving, _all(ranks), "2(K-1)n bytes", among, added=(ranks - 1) * n[0])
+    return Demand(
+        n,
+        n,
+        "n bytes",
+        "n bytes",
+        leaving,
+        _all(ranks),
+        "2(K-1)n bytes",
+        among,
+        added=(ranks - 1) * n[0],
+        together=2.0 * (ranks - 1) * float(n[0]),
+        most=float(n[0]),
+    )
 
 
 def _reduce(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -136,7 +207,8 @@ def _reduce(collective: Collective, ranks: int, size: Size) -> Demand:
         return float(n) if inside.any() and not (inside & root).any() else 0.0
 
     words = ("n bytes", "n bytes")
-    return Demand(root * n, ~root * n, *words, leaving, _at_root(collective, ranks), added=(ranks - 1) * n)
+    hearing, added = _at_root(collective, ranks), (ranks - 1) * n
+    return Demand(root * n, ~root * n, *words, leaving, hearing, added=added, most=float(n))
 
 
 def _broadcast(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -145,7 +217,8 @@ def _broadcast(collective: Collective, ranks: int, size: Size) -> Demand:
     def leaving(inside: Bools) -> float:
         return float(n) if not inside.all() and (inside & root).any() else 0.0
 
-    return Demand(~root * n, root * n, "n bytes", "n bytes", leaving, _of_root(collective, ranks))
+    hearing = _of_root(collective, ranks)
+    return Demand(~root * n, root * n, "n bytes", "n bytes", leaving, hearing, most=float(n))
 
 
 def _all_gather(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -154,7 +227,8 @@ def _all_gather(collective: Collective, ranks: int, size: Size) -> Demand:
     def leaving(inside: Bools) -> float:
         return 0.0 if inside.all() else float(part[inside].sum())
 
-    return Demand(part.sum() - part, part, _OTHERS, _OWN, leaving, _all(ranks))
+    receive = part.sum() - part
+    return Demand(receive, part, _OTHERS, _OWN, leaving, _all(ranks), most=float(receive.max()))
 
 
 def _reduce_scatter(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -163,8 +237,8 @@ def _reduce_scatter(collective: Collective, ranks: int, size: Size) -> Demand:
     def leaving(inside: Bools) -> float:
         return float(part[~inside].sum()) if inside.any() else 0.0
 
-    added = (ranks - 1) * part.sum()
-    return Demand(part, part.sum() - part, _OWN, _OTHERS, leaving, _all(ranks), added=added)
+    added, send = (ranks - 1) * part.sum(), part.sum() - part
+    return Demand(part, send, _OWN, _OTHERS, leaving, _all(ranks), added=added, most=float(send.max()))
 
 
 def _gather(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -174,7 +248,7 @@ def _gather(collective: Collective, ranks: int, size: Size) -> Demand:
         return 0.0 if (inside & root).any() else float(part[inside].sum())
 
     receive, send, words = root * (part.sum() - part), ~root * part, "all parts but the root's"
-    return Demand(receive, send, _OTHERS, _OWN, leaving, _at_root(collective, ranks), words)
+    return Demand(receive, send, _OTHERS, _OWN, leaving, _at_root(collective, ranks), words, most=float(receive.max()))
 
 
 def _scatter(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -184,7 +258,7 @@ def _scatter(collective: Collective, ranks: int, size: Size) -> Demand:
         return float(part[~inside].sum()) if (inside & root).any() else 0.0
 
     receive, send, words = ~root * part, root * (part.sum() - part), "all parts but the root's"
-    return Demand(receive, send, _OWN, _OTHERS, leaving, _of_root(collective, ranks), words)
+    return Demand(receive, send, _OWN, _OTHERS, leaving, _of_root(collective, ranks), words, most=float(send.max()))
 
 
 def _all_to_all(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -215,10 +289,15 @@ def _send_recv(collective: Collective, ranks: int, size: Size) -> Demand:
     def leaving(inside: Bools) -> float:
         return float(n[inside & ~inside[to]].sum())
 
-    def hearing(src: int) -> Bools:
+    def of(src: int) -> Bools:
         heard: Bools = moves & (rank == to[src])
         return heard
 
+    def by(dst: int) -> Bools:
+        heard: Bools = moves & (to == dst)
+        return heard
+
+    hearing = Hearing(of, by, lambda: (moves.astype(np.int64), moves.astype(np.int64)), moves)
     traffic = n[:, None] * (to[:, None] == rank)
     words = ("n bytes", "n bytes", leaving, hearing, "all vectors that move")
     return Demand(n, n, *words, traffic=traffic, taking_part=moves)
@@ -234,7 +313,9 @@ def _scan(collective: Collective, ranks: int, size: Size) -> Demand:
         return float(n) if crosses else 0.0
 
     added, receive, send = (ranks - 1) * n, (rank > 0) * n, (rank < ranks - 1) * n
-    return Demand(receive, send, "n bytes", "n bytes", leaving, lambda src: rank > src, added=added)
+    counts = ranks - 1 - rank, rank
+    hearing = Hearing(lambda src: rank > src, lambda dst: rank < dst, lambda: counts, counts[0] > 0)
+    return Demand(receive, send, "n bytes", "n bytes", leaving, hearing, added=added, most=float(n))
 
 
 def _exscan(collective: Collective, ranks: int, size: Size) -> Demand:
@@ -242,12 +323,21 @@ def _exscan(collective: Collective, ranks: int, size: Size) -> Demand:
     scan = _scan(collective, ranks, size)
     added = (ranks - 2) * size(1)[0]
     words = ("n bytes", "n bytes")
-    return Demand(scan.receive, scan.send, *words, scan.leaving, scan.hearing, added=added, sums="(K-2)n bytes")
+    return Demand(
+        scan.receive,
+        scan.send,
+        *words,
+        scan.leaving,
+        scan.hearing,
+        added=added,
+        sums="(K-2)n bytes",
+        most=scan.most,
+    )
 
 
 def _barrier(collective: Collective, ranks: int, size: Size) -> Demand:
     nothing = np.zeros(ranks)
-    return Demand(nothing, nothing, "a message", "a message", lambda inside: 0.0, _all(ranks), "messages")
+    return Demand(nothing, nothing, "a message", "a message", lambda inside: 0.0, _all(ranks), "messages", most=0.0)
 
 
 DEMANDS: dict[str, Callable[[Collective, int, Size], Demand]] = {
@@ -329,13 +419,6 @@ def _demand_of_groups(collective: GroupedCollective, ranks: int, nbytes: float, 
             added += demand.added
             parts.append((members, demand))
 
-    def hearing(rank: int) -> Bools:
-        heard = np.zeros(ranks, dtype=bool)
-        for members, demand in parts:
-            for position in np.flatnonzero(members == rank).tolist():
-                heard[members] |= demand.hearing(position)
-        return heard
-
     def among(sets: Sequence[Bools]) -> float:
         return sum(demand.between([one[members] for one in sets if one[members].any()]) for members, demand in parts)
 
@@ -350,14 +433,50 @@ def _demand_of_groups(collective: GroupedCollective, ranks: int, nbytes: float, 
         "what its groups have for it",
         "what its groups need of it",
         lambda inside: sum(demand.leaving(inside[members]) for members, demand in parts),
-        hearing,
+        _hearing_in_groups(parts, ranks),
         "all that the groups must move",
         among,
         added=added,
         sums="all terms of all groups",
         traffic=traffic,
         taking_part=taking_part,
+        together=sum(demand.total for _, demand in parts),
     )
+
+
+def _hearing_in_groups(parts: Sequence[tuple[Any, Demand]], ranks: int) -> Hearing:
+    """Return who must hear of whom in any of these groups, given by their members."""
+    speakers = np.zeros(ranks, dtype=bool)
+    within: dict[int, list[tuple[int, int]]] = {}  # rank -> groups, and its place in each
+    for number, (members, demand) in enumerate(parts):
+        speakers[members] |= demand.hearing.speakers
+        for place, rank in enumerate(np.asarray(members).tolist()):
+            within.setdefault(rank, []).append((number, place))
+
+    def of(rank: int) -> Bools:
+        heard = np.zeros(ranks, dtype=bool)
+        for number, place in within.get(rank, ()):
+            members, demand = parts[number]
+            heard[members] |= demand.hearing.of(place)
+        return heard
+
+    def by(rank: int) -> Bools:
+        heard = np.zeros(ranks, dtype=bool)
+        for number, place in within.get(rank, ()):
+            members, demand = parts[number]
+            heard[members] |= demand.hearing.by(place)
+        return heard
+
+    def counts() -> tuple[Indices, Indices]:
+        if any(len(places) > 1 for places in within.values()):  # who is heard of in two groups counts once
+            table = np.stack([of(rank) for rank in range(ranks)])
+            return table.sum(axis=1), table.sum(axis=0)
+        found = np.zeros((2, ranks), dtype=np.int64)
+        for members, demand in parts:
+            found[:, members] = demand.hearing.counts()
+        return found[0], found[1]
+
+    return Hearing(of, by, counts, speakers)
 
 
 def supplies(collective: Collective, ranks: int) -> list[Supply] | None:

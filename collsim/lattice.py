@@ -211,6 +211,37 @@ class Lattice:
         return min(((1 + (one.kind == SWITCH)) * one.latency for one in self._at_ranks), default=0.0)
 
     @property
+    def narrowest(self) -> float:
+        """Bytes per second that every set of nodes which parts two ranks can send at least; 0 if that is not known.
+
+        See `collsim.limits.Limits.narrowest`.
+        """
+        ranks, least = 1, 0.0
+        for one in self.dimensions:
+            if one.kind == WIRE:
+                return 0.0
+            if one.size > 1:
+                row = _links_at(one) * one.bandwidth if one.kind != LINE else one.bandwidth
+                both = least + row
+                least = min(one.size * least, ranks * row, both) if ranks > 1 else row
+                ranks *= one.size
+        return least
+
+    @property
+    def fair(self) -> float:
+        """Bytes per second c, such that any m ranks can send m c to the others if these are as many; 0: not known."""
+        rows = [one for one in self.dimensions if one.size > 1]
+        return rows[0].bandwidth if len(rows) == 1 and rows[0].kind == SWITCH else 0.0
+
+    @property
+    def next_rank(self) -> float:
+        """Seconds within which any set of ranks can reach some rank outside it: to a neighbour in some dimension."""
+        if any(one.kind == WIRE for one in self.dimensions):
+            return self.diameter
+        hops = ((1 + (one.kind == SWITCH)) * one.latency for one in self.dimensions if one.size > 1)
+        return max(hops, default=0.0)
+
+    @property
     def diameter(self) -> float:
         """Seconds to the farthest rank, by the latencies of the shortest way."""
         return sum(_across(one) * one.latency for one in self.dimensions if one.size > 1)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-import numbers
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
@@ -28,6 +27,8 @@ from collsim.units import format_bandwidth
 RUN_WORK = 400_000
 # With more ranks the distance between all of them is not worked out, and not every rank is a cut to try.
 FEW = 64
+# With so few links the ways from one rank are found one by one.
+_SHORT = 2000
 
 
 class Ports(NamedTuple):
@@ -115,11 +116,7 @@ class Limits:
     @cached_property
     def _ends(self) -> tuple[Indices, Indices]:
         """The ranks that take part at the tail and the head of every link, -1 for any other node."""
-        links = self.topology.links
-        tail, head = (
-            np.array([_rank(getattr(link, end), self.ranks) for link in links], dtype=np.int64)
-            for end in ("tail", "head")
-        )
+        tail, head = (np.where(end < self.ranks, end, -1) for end in self.topology.ends)
         return tail, head
 
     # What each rank can do
@@ -189,36 +186,36 @@ class Limits:
         if self.ranks <= FEW:
             rows = ((src, demand.hearing(src)) for src in range(self.ranks))
             return [self._farthest(src, row, reverse=False) for src, row in rows if row.any()]
-        src = next((src for src in range(self.ranks) if demand.hearing(src).any()), None)
+        src = int(np.argmax(demand.hearing.speakers))
         found = []
         for _ in range(2):
-            if src is None or not (row := demand.hearing(src)).any():
+            if not (row := demand.hearing(src)).any():
                 break
             found.append(self._farthest(src, row, reverse=False))
             dst = found[-1][1]
-            column = np.array([demand.hearing(other)[dst] for other in range(self.ranks)])
-            found.append(self._farthest(dst, column, reverse=True))
+            found.append(self._farthest(dst, demand.hearing.by(dst), reverse=True))
             src = found[-1][0]
         return found
 
     def _farthest(self, rank: int, others: Bools, *, reverse: bool) -> tuple[int, int, float]:
         if (rank, reverse) not in self._distances:
-            latency = self.topology.latency.tolist()
-            self._distances[rank, reverse] = np.array(self._way([rank], latency, reverse)[: self.ranks])
+            self._distances[rank, reverse] = self._from(rank, self.topology.latency, reverse=reverse)
         away = np.where(others, self._distances[rank, reverse], -1.0)
         other = int(np.argmax(away))
         return (other, rank, float(away[other])) if reverse else (rank, other, float(away[other]))
 
-    @cached_property
-    def _steps(self) -> dict[bool, list[list[tuple[int, int]]]]:
-        """The links that leave each node, and those that enter it: their numbers, and the nodes at their other ends."""
-        numbers = self._numbers
-        found: dict[bool, list[list[tuple[int, int]]]] = {way: [[] for _ in numbers] for way in (False, True)}
-        for number, link in enumerate(self.topology.links):
-            tail, head = numbers[link.tail], numbers[link.head]
-            found[False][tail].append((number, head))
-            found[True][head].append((number, tail))
-        return found
+    def _from(self, rank: int, length: Floats, *, reverse: bool = False) -> Floats:
+        """Return the distances of all ranks from one, or to it."""
+        if len(length) <= _SHORT:  # arrays would take longer
+            return np.array(self._way([rank], length.tolist(), reverse)[: self.ranks])
+        return self.topology.distances(rank, length, reverse=reverse)[: self.ranks]
+
+    def _latency_from(self, inside: Bools) -> float:
+        """Return the least latency from any rank of a set to any other rank."""
+        latency, ranks, others = self.topology.latency, np.flatnonzero(inside), np.flatnonzero(~inside)
+        if len(latency) <= _SHORT:
+            return self._way(ranks.tolist(), latency.tolist(), until=~inside)[-1]
+        return float(self.topology.distances(ranks, latency, until=others)[others].min())
 
     def _way(
         self, sources: Iterable[int], length: Sequence[float], reverse: bool = False, until: Bools | None = None
@@ -227,7 +224,8 @@ class Limits:
 
         It stops at the first rank of `until`, whose distance is then the last of the list.
         """
-        steps = self._steps[reverse]
+        _, onward, back = self.topology.indexed
+        steps = back if reverse else onward
         away = [math.inf] * len(steps)
         for source in sources:
             away[source] = 0.0
@@ -245,6 +243,65 @@ class Limits:
                     heapq.heappush(heap, (reached, other))
         return away
 
+    # What is known of all cuts without looking for one
+
+    @cached_property
+    def narrowest(self) -> float:
+        """Bytes per second that every set of nodes which parts two ranks can send at least; media are left out.
+
+        Of a lattice: a set that parts two ranks either parts a row of every place of the other dimensions, or there
+        are whole rows inside it or outside it of both; then it parts a row of each (as by J. Xu and C. Yang,
+        Connectivity of Cartesian product graphs, Discrete Mathematics 306, 2006). Of any other network: one link
+        leaves the set, of those fast links that suffice to reach all ranks from each other.
+        """
+        lattice = self.topology.lattice
+        if lattice is not None:
+            return lattice.narrowest
+        speed = np.where(self.topology.fatpipe, np.inf, self.topology.bandwidth)
+        speeds = sorted(set(speed.tolist()))
+        low, high = 0, len(speeds)  # all are reached over links of speeds[low], if at all, and not over speeds[high]
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._all_reached(speed >= speeds[middle]):
+                low = middle
+            else:
+                high = middle
+        return float(speeds[low]) if self._all_reached(speed >= speeds[low]) else 0.0
+
+    def _all_reached(self, usable: Bools) -> bool:
+        """Return whether all ranks reach each other over the usable links."""
+        length = np.where(usable, 0.0, np.inf)
+        ways = (self.topology.distances(0, length, reverse=reverse)[: self.ranks] for reverse in (False, True))
+        return all(bool(np.isfinite(way).all()) for way in ways)
+
+    def bare_is_smallest(self, parts: Sequence[Bools]) -> bool:
+        """Return whether no cut around a rank that is alone in its part is known to be smaller than its own links."""
+        alone = [int(np.argmax(part)) for part in parts if part.sum() == 1]
+        return all(max(self.ports.send[rank], self.ports.receive[rank]) <= self.narrowest for rank in alone)
+
+    @cached_property
+    def fair(self) -> float:
+        """Bytes per second c, such that any m ranks can send m c to the others if these are as many; 0: not known."""
+        lattice = self.topology.lattice
+        return 0.0 if lattice is None else lattice.fair
+
+    @cached_property
+    def across(self) -> float:
+        """Seconds within which any set of ranks can reach some rank outside it."""
+        lattice = self.topology.lattice
+        if lattice is not None:
+            return lattice.next_rank
+        latency = self.topology.latency
+        return max(float(self._from(0, latency, reverse=reverse).max()) for reverse in (False, True))
+
+    @cached_property
+    def two_way(self) -> bool:
+        """Whether links are in pairs, equally fast both ways."""
+        topology, ends = self.topology, self.topology.ends
+        there, back = np.lexsort((topology.bandwidth, *ends)), np.lexsort((topology.bandwidth, *ends[::-1]))
+        same = (topology.bandwidth[there] == topology.bandwidth[back]).all()
+        return bool(same and all((ends[i][there] == ends[1 - i][back]).all() for i in (0, 1)))
+
     # Cuts
 
     def tightest(self, question: Supply) -> Side | None:
@@ -261,8 +318,6 @@ class Limits:
         if mask.all() or not mask.any():
             return None
         leaving, entering = (crossing_links(topology, cut.inside, reverse=reverse) for reverse in (False, True))
-        inner, outer = np.flatnonzero(mask).tolist(), np.flatnonzero(~mask).tolist()
-        latency = topology.latency.tolist()
         out, into, both = (channel_capacity(topology, links) for links in (leaving, entering, [*leaving, *entering]))
         return Side(
             cut,
@@ -271,8 +326,8 @@ class Limits:
             out=_figure(out),
             into=_figure(into),
             both=_figure(both),
-            latency_out=self._way(inner, latency, until=~mask)[-1],
-            latency_into=self._way(outer, latency, until=mask)[-1],
+            latency_out=self._latency_from(mask),
+            latency_into=self._latency_from(~mask),
         )
 
     @cached_property
@@ -298,46 +353,47 @@ class Limits:
         return found
 
     def _sets_to_try(self) -> Iterator[Bools]:
-        for parts in self._groupings:
+        for parts in self.groupings:
             yield from parts
         rank = np.arange(self.ranks)
         for period in range(2, self.ranks + 1):
             if self.ranks % period == 0 or period == self.ranks:
                 yield rank % period < period // 2
-        order = np.argsort(np.array(self._way([0], [1.0] * len(self.topology.links))[: self.ranks]), kind="stable")
+        order = np.argsort(self._from(0, np.ones(len(self.topology.links))), kind="stable")
         yield np.isin(rank, order[: self.ranks // 2])
         if self.ranks <= FEW:
             yield from np.eye(self.ranks, dtype=bool)
 
     @cached_property
-    def _groupings(self) -> list[list[Bools]]:
+    def groupings(self) -> list[list[Bools]]:
         """Ways to divide the ranks into sets: the network's groups, and what hangs together by its faster links."""
-        found = [[[rank for rank in group if rank < self.ranks] for group in self.topology.groups]]
-        speeds = sorted({math.inf if link.fatpipe else link.bandwidth for link in self.topology.links})
+        topology = self.topology
+        found = [topology.group_of[: self.ranks]]
+        speeds = sorted(set(np.where(topology.fatpipe, np.inf, topology.bandwidth).tolist()))
         found += [self._clusters(speed) for speed in speeds[:-1][:8]]
         groupings: list[list[Bools]] = []
-        for parts in found:
-            masks = [np.isin(np.arange(self.ranks), part) for part in parts if part]
-            if 1 < len(masks) <= min(FEW, self.ranks - 1):
-                groupings.append(masks)
+        for part_of in found:
+            parts = np.flatnonzero(np.bincount(part_of)).tolist()
+            if 1 < len(parts) <= min(FEW, self.ranks - 1):
+                groupings.append([part_of == part for part in parts])
         return groupings
 
-    def _clusters(self, speed: float) -> list[list[int]]:
-        """Return the ranks that are joined by links faster than `speed`."""
-        above = list(range(len(self._numbers)))
-
-        def top(node: int) -> int:
-            while above[node] != node:
-                above[node] = node = above[above[node]]
-            return node
-
-        for link in self.topology.links:
-            if link.fatpipe or link.bandwidth > speed:
-                above[top(self._numbers[link.tail])] = top(self._numbers[link.head])
-        clusters: dict[int, list[int]] = {}
-        for rank in range(self.ranks):
-            clusters.setdefault(top(rank), []).append(rank)
-        return list(clusters.values())
+    def _clusters(self, speed: float) -> Indices:
+        """Return numbers of the ranks' sets: those joined by links faster than `speed`, in order of the first ranks."""
+        topology = self.topology
+        fast = topology.fatpipe | (topology.bandwidth > speed)
+        tails, heads = (end[fast] for end in topology.ends)
+        least = np.arange(topology.ranks + len(topology.switches))  # of the nodes known to be in the same set
+        while True:  # as by Y. Shiloach and U. Vishkin: sets join, and all in them point to the least of theirs
+            near = np.minimum(least[tails], least[heads])
+            joined = least.copy()
+            for ends in (tails, heads):
+                np.minimum.at(joined, least[ends], near)
+            while (joined[joined] != joined).any():
+                joined = joined[joined]
+            if (joined == least).all():
+                return least[: self.ranks]
+            least = joined
 
     @cached_property
     def partitions(self) -> list[Partition]:
@@ -346,21 +402,59 @@ class Limits:
         for side in self.sides:
             around[(~side.mask).tobytes()] = self._numbers.keys() - side.cut.inside
         around.update((side.mask.tobytes(), side.cut.inside) for side in self.sides)
-        alone = list(np.eye(self.ranks, dtype=bool)) if self.ranks <= 4096 else []
         found = []
-        for parts in [*self._groupings, alone]:
+        for parts in self.groupings:
             bare = [np.flatnonzero(part).tolist() for part in parts]
             closed = [around.get(part.tobytes(), inside) for part, inside in zip(parts, bare, strict=True)]
-            # The smallest cuts around the ranks one by one need not be the smallest together.
-            for insides in (closed, bare) if parts is alone and closed != bare else (closed,):
-                for reverse in (False, True):
-                    links = sorted(
-                        {i for inside in insides for i in crossing_links(self.topology, inside, reverse=reverse)}
-                    )
-                    capacity = channel_capacity(self.topology, links)
-                    if parts and capacity is not None:
-                        found.append(Partition(parts, links, capacity, float(capacity), self.least_latency))
+            for reverse in (False, True):
+                links = {i for inside in closed for i in crossing_links(self.topology, inside, reverse=reverse)}
+                found += self._partition(parts, links)
+        return [*found, *self._alone_in(around), *self.alone]
+
+    def _alone_in(self, around: Mapping[bytes, Iterable[Node]]) -> list[Partition]:
+        """Return every rank as a part of its own, within the smallest cut around it where one is known."""
+        parts = self._each
+        known = {rank: around[part.tobytes()] for rank, part in enumerate(parts) if part.tobytes() in around}
+        if all(set(inside) == {rank} for rank, inside in known.items()):
+            return []  # then they are those of `alone`
+        others = np.ones(self.ranks, dtype=bool)
+        others[list(known)] = False
+        found = []
+        for reverse in (False, True):
+            links = self._links_of(others, reverse=reverse)
+            for inside in known.values():
+                links.update(crossing_links(self.topology, inside, reverse=reverse))
+            found += self._partition(parts, links)
         return found
+
+    @cached_property
+    def alone(self) -> list[Partition]:
+        """Every rank as a part of its own.
+
+        The smallest cuts around the ranks one by one need not be the smallest together.
+        """
+        everyone = np.ones(self.ranks, dtype=bool)
+        ways = [self._links_of(everyone, reverse=reverse) for reverse in (False, True)]
+        return [partition for links in ways for partition in self._partition(self._each, links)]
+
+    @cached_property
+    def _each(self) -> list[Bools]:
+        return list(np.eye(self.ranks, dtype=bool)) if self.ranks <= 4096 else []
+
+    def _links_of(self, ranks: Bools, *, reverse: bool) -> set[int]:
+        """Return the links that leave any of these ranks, or that enter it."""
+        tail, head = self._ends
+        end = head if reverse else tail
+        crosses = (end >= 0) & (tail != head)
+        crosses[crosses] = ranks[end[crosses]]
+        return set(np.flatnonzero(crosses).tolist()) if self._each else set()
+
+    def _partition(self, parts: list[Bools], links: Iterable[int]) -> list[Partition]:
+        numbers = sorted(links)
+        capacity = channel_capacity(self.topology, numbers) if parts else None
+        if capacity is None:
+            return []
+        return [Partition(parts, numbers, capacity, float(capacity), self.least_latency)]
 
     # Distances
 
@@ -388,11 +482,6 @@ _KNOWN: WeakKeyDictionary[Topology, dict[tuple[int, int | None], Limits]] = Weak
 
 def _figure(capacity: Fraction | None) -> float:
     return math.inf if capacity is None else float(capacity)
-
-
-def _rank(node: object, ranks: int) -> int:
-    """Return the number of a rank that takes part, -1 for any other node."""
-    return int(node) if isinstance(node, numbers.Integral) and int(node) in range(ranks) else -1
 
 
 def crossing_in_words(inside: Bools, size: str, capacity: float, leaves: bool | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from collsim.collectives import Indices
 from collsim.errors import InputError, unknown
 from collsim.schedule import Floats, Ints
 from collsim.topology import Topology
@@ -356,10 +357,30 @@ def route_costs(topology: Topology, src: Ints, dst: Ints) -> tuple[Floats, Float
     A move on one rank (``src == dst``) crosses nothing: no latency, unlimited bandwidth.
     """
     keys, which = np.unique(src.astype(np.int64) * topology.ranks + dst, return_inverse=True)
+    tails, heads = np.divmod(keys, topology.ranks)
     latency = np.zeros(len(keys))
     bandwidth = np.full(len(keys), np.inf)
-    for i, (tail, head) in enumerate(divmod(key, topology.ranks) for key in keys.tolist()):
+    away = tails != heads
+    alone = _costs_of_many(topology, tails[away], heads[away])
+    if alone is not None:
+        latency[away], bandwidth[away] = alone
+        return latency[which], bandwidth[which]
+    for i, (tail, head) in enumerate(zip(tails.tolist(), heads.tolist(), strict=True)):
         if tail != head:
             latency[i] = topology.route_latency(tail, head)
             bandwidth[i] = topology.route_bandwidth(tail, head)
     return latency[which], bandwidth[which]
+
+
+def _costs_of_many(topology: Topology, src: Indices, dst: Indices) -> tuple[Floats, Floats] | None:
+    """Return latency and bandwidth of routes that are found all at once, as `route_costs` does; None if they are not.
+
+    Of a medium a route may cross several links, which then share it.
+    """
+    if not topology.finds_many or not len(src) or (topology.channel != np.arange(len(topology.links))).any():
+        return None
+    paths = topology.paths(src, dst)
+    latency = topology.path_latency(paths)
+    if not np.isfinite(latency).all():
+        return None  # it is said there between which ranks
+    return latency, np.minimum.reduceat(topology.bandwidth[paths.link], paths.first[:-1])

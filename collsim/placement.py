@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from collsim.collectives import Indices
 from collsim.errors import InputError, unknown
 from collsim.topology import Node, Route, Topology, noted
 from collsim.units import parse_count
@@ -96,12 +100,18 @@ def place(topology: Topology, how: str | Sequence[int], ranks: int | None = None
         routes=partial(_placed, topology, tuple(order)),
         routing=topology.routing,
         groups=[sorted(rank_at[spot] for spot in group) for group in topology.groups],  # type: ignore[misc]
+        paths=partial(_placed_paths, topology, np.array(order)) if topology.finds_many else None,
         placement=words if topology.placement == "linear" else f"{topology.placement}, then {words}",
     )
 
 
 def _placed(base: Topology, order: tuple[int, ...], _: Topology, src: int, dst: int) -> tuple[Route, ...]:
     return base.routes(order[src], order[dst])
+
+
+def _placed_paths(base: Topology, order: Indices, src: Indices, dst: Indices) -> tuple[Indices, NDArray[Any]]:
+    paths = base.paths(order[src], order[dst])
+    return np.diff(paths.first), paths.link
 
 
 def _order(topology: Topology, how: Any) -> tuple[list[int], str]:

@@ -16,7 +16,7 @@ from collsim.engines.timeline import TIMES, Timeline
 from collsim.errors import InputError
 from collsim.graph import MoveGraph, lower
 from collsim.models import Model
-from collsim.schedule import Floats, Schedule
+from collsim.schedule import Floats, Ints, Schedule
 from collsim.symmetric import SymmetricSchedule
 from collsim.units import format_bandwidth, format_size, format_time
 
@@ -188,7 +188,7 @@ class Result:
     def messages_between_groups(self) -> int | None:
         """Number of messages from one group of the topology (node, leaf switch) to another; None without one."""
         between = self._between_groups
-        return None if between is None else len(set(self.schedule.message[between].tolist()))
+        return None if between is None else _different(self.schedule.message[between])
 
     @property
     def bytes_between_groups(self) -> float | None:
@@ -448,6 +448,11 @@ class SymmetricResult(Result):
                 "finish_s": ends,
             }
         )
+
+
+def _different(message: Ints) -> int:
+    """Return how many messages rows belong to: rows of one message are neighbours."""
+    return int(np.count_nonzero(np.diff(message, prepend=-1)))
 
 
 def _whole(nbytes: float) -> float | int:

@@ -149,7 +149,11 @@ def iter_sweep(
         get_algorithm(name, method)
         network = networks.get((place, count))
         if network is None and spec is not None:
-            network = networks[place, count] = load_topology(spec, count, **changes)  # type: ignore[arg-type]
+            network = networks[place, count] = _of_any_size(networks, place, count, changes) or load_topology(
+                spec,
+                count,
+                **changes,  # type: ignore[arg-type]
+            )
         elif network is None:
             _refuse_changes(changes)
         choose_model(count, network, *(settings.get(key) for key in _OF_THE_MODEL))
@@ -164,6 +168,17 @@ def iter_sweep(
     if executor is None:
         return (_record(schedules[key], network, size, given) for key, _, size, network, given in jobs)
     return iter(executor.map(_run, jobs))
+
+
+def _of_any_size(
+    networks: Mapping[tuple[int, int], Topology], place: int, count: int, changes: Mapping[str, Any]
+) -> Topology | None:
+    """Return a network that is there already and that another number of ranks does not change."""
+    if changes["placement"] is not None:
+        return None
+    # What has more ranks than were asked for was not made for their number.
+    larger = (one for (spec, asked), one in networks.items() if spec == place and one.ranks > asked)
+    return next((one for one in larger if one.ranks >= count), None)
 
 
 def _run(job: _Job) -> Record:

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 import collsim as cs
 from collsim.algorithms.table import ADMITS, TABLE
-from collsim.bounds import Bound, lower_bound, lower_bounds
+from collsim.bounds import Bound, lower_bound, lower_bounds, may_beat
+from collsim.cuts import leaving_capacity, smallest_cut
+from collsim.demands import DEMANDS, demand_of
 from collsim.engines import choose_engine
 from collsim.graph import lower
 from collsim.limits import FEW, limits_of, name_ranks
@@ -448,3 +450,109 @@ def test_throughput_without_bytes_or_limits():
     assert (one.algbw, one.reason) == (None, "one rank has nothing to do")
     with pytest.raises(cs.errors.InputError, match="fewer than the 9"):
         throughput(cs.get_collective("all_gather"), cs.star(4, 1.0, 0.0), 9)
+
+
+# What is known of all cuts before any is looked for
+
+SEARCHED = {
+    "star": lambda: cs.star(6, "10GB/s", "2us"),
+    "half-duplex star": lambda: cs.star(5, "10GB/s", "2us", half_duplex=True),
+    "star with a slow rank": lambda: cs.override(cs.star(6, "10GB/s", "2us"), "3", bandwidth="1GB/s"),
+    "star with a slow way in": lambda: cs.override(cs.star(5, "10GB/s", "2us"), ("switch", 1), bandwidth="3GB/s"),
+    "star with far ranks": lambda: cs.override(cs.star(5, "10GB/s", "2us"), 4, latency="9us"),
+    "ring": lambda: cs.ring(7, "10GB/s", "1us"),
+    "torus": lambda: cs.torus("3x2", "10GB/s", "1us"),
+    "uneven torus": lambda: cs.torus("3x3", "1GB/s,20GB/s", "1us,5us"),
+    "uneven torus, the other way": lambda: cs.torus("4x2", "20GB/s,1GB/s", "1us,5us"),
+    "mesh": lambda: cs.mesh("2x3", "10GB/s", "1us"),
+    "hypercube": lambda: cs.hypercube(8, "10GB/s", "1us"),
+    "full": lambda: cs.full(5, "10GB/s", "1us"),
+    "product": lambda: cs.product("switch3xring3", "10GB/s,1GB/s", "1us,5us"),
+    "backbone": lambda: cs.backbone(5, "10GB/s", "1us"),
+    "bus": lambda: cs.bus(4, "10GB/s", "1us"),
+    "leaf-spine": lambda: cs.leaf_spine(2, 3, oversubscription=3, bandwidth="10GB/s", latency="1us"),
+    "fat tree": lambda: cs.fat_tree(down=[2, 2, 2], up=[1, 2, 2], bandwidth="10GB/s", latency="1us"),
+    "tree": lambda: cs.load_topology("tree:2x3", bandwidth="10GB/s,5GB/s,20GB/s", latency="1us"),
+    "dragonfly": lambda: cs.load_topology("dragonfly:p=1,a=2,h=1", bandwidth="10GB/s", latency="1us"),
+}
+
+
+def sets_of(ranks):
+    for number in range(1, 2**ranks - 1):
+        yield np.array([bool(number >> rank & 1) for rank in range(ranks)])
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_every_set_of_ranks_can_send_what_is_known_of_all(name):
+    net = SEARCHED[name]()
+    limits = limits_of(net, net.ranks)
+    distance = np.stack([net.distances(rank, net.latency)[: net.ranks] for rank in range(net.ranks)])
+    media = any(link.medium is not None for link in net.links)
+    for inside in sets_of(net.ranks):
+        ranks, others = np.flatnonzero(inside).tolist(), np.flatnonzero(~inside).tolist()
+        assert distance[inside][:, ~inside].min() <= limits.across
+        for reverse in (False, True) if not media else ():
+            cut = smallest_cut(net, ranks, others, reverse=reverse)
+            assert cut.capacity == leaving_capacity(net, cut.inside, reverse=reverse)
+            assert cut.capacity >= limits.narrowest * (1 - 1e-12)
+            assert cut.capacity >= limits.fair * min(len(ranks), len(others))
+
+
+@pytest.mark.parametrize("name", ["star", "ring", "torus", "mesh", "hypercube", "full", "fat tree", "dragonfly"])
+def test_what_is_known_of_all_sets_is_what_the_narrowest_can_send(name):
+    net = SEARCHED[name]()
+    cuts = [smallest_cut(net, *(np.flatnonzero(side).tolist() for side in (s, ~s))) for s in sets_of(net.ranks)]
+    assert min(cut.capacity for cut in cuts) == limits_of(net, net.ranks).narrowest
+
+
+def some_collective(name, ranks):
+    if not name.endswith("v") or name == "send_recv":
+        return cs.get_collective(name)
+    return cs.get_collective(name, counts=[[1] * ranks] * ranks if name == "all_to_allv" else [2] * ranks)
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_no_cut_is_larger_where_it_is_said_beforehand(name, rng):
+    net = SEARCHED[name]()
+    told = 0
+    for key in DEMANDS:
+        collective = some_collective(key, net.ranks)
+        for nbytes in (0, 10**3, 10**9) if key != "barrier" else (0,):
+            for starts in (np.zeros(net.ranks), rng.random(net.ranks) * 1e-2):
+                found = lower_bounds(collective, net.ranks, nbytes, MaxMin(net), offsets=starts)
+                cut = max((one.seconds for one in found if one.kind in ("cut", "partition")), default=0.0)
+                known = max(one.seconds for one in found if one.kind not in ("cut", "partition", "distance"))
+                demand = demand_of(collective, net.ranks, nbytes)
+                if not may_beat(known, demand, starts, limits_of(net, net.ranks)):
+                    told += 1
+                    assert cut <= known * (1 + 1e-12), (key, nbytes)
+    assert told or name in ("half-duplex star", "backbone", "bus")  # of these nothing is known beforehand
+
+
+LARGE = {
+    "star": lambda: cs.star(300, "10GB/s", "2us"),
+    "star with a slow rank": lambda: cs.override(cs.star(300, "10GB/s", "2us"), "3", bandwidth="1GB/s"),
+    "torus": lambda: cs.torus("16x17", "10GB/s", "1us"),
+    "leaf-spine": lambda: cs.leaf_spine(8, 40, oversubscription=4, bandwidth="10GB/s", latency="1us"),
+    "fat tree": lambda: cs.fat_tree(12, bandwidth="10GB/s", latency="1us"),
+    "narrow tree": lambda: cs.leaf_spine(8, 40, spines=1, bandwidth="10GB/s,1GB/s", latency="1us"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_bound_of_many_ranks_is_the_largest_of_all_kinds(name):
+    net = LARGE[name]()
+    for key in ("all_reduce", "all_gather", "broadcast", "reduce", "all_to_all", "barrier"):
+        for nbytes in (0, 4096, 1 << 26) if key != "barrier" else (0,):
+            asked = cs.get_collective(key), net.ranks, nbytes, MaxMin(net)
+            assert lower_bound(*asked) == max(lower_bounds(*asked), key=lambda bound: bound.seconds), (key, nbytes)
+
+
+def test_cuts_of_many_ranks_are_looked_for_only_where_one_may_matter(monkeypatch):
+    searched = []
+    monkeypatch.setattr("collsim.bounds._of_cuts", lambda *given: searched.append(given) or iter(()))
+    for name, number in (("star", 0), ("torus", 0), ("fat tree", 0), ("narrow tree", 1)):
+        searched.clear()
+        net = LARGE[name]()
+        lower_bound(cs.get_collective("all_reduce"), net.ranks, 1 << 26, MaxMin(net))
+        assert len(searched) == number, name

@@ -196,6 +196,52 @@ def test_who_hears_of_whom_is_that_of_the_definition(ranks):
             assert demand.hearing(src).tolist() == heard, collective
 
 
+def hearing_table(demand):
+    return np.stack([demand.hearing(rank) for rank in range(len(demand.receive))])
+
+
+def some_groups():
+    schedules = [cs.make_schedule("broadcast", "flat", 3, root=1), cs.make_schedule("reduce", "flat", 3)]
+    yield cs.on_groups(schedules, [[4, 0, 2], [5, 1, 3]], ranks=7).collective
+    yield cs.on_groups(schedules, [[4, 0, 2], [2, 4, 3]], ranks=7).collective  # rank 2 must hear of rank 0 twice over
+    yield cs.on_groups(cs.make_schedule("all_reduce", "ring", 3), [[0, 1, 2], [3, 4, 5]], ranks=7).collective
+
+
+def some_demands(ranks):
+    for collective, _, elements in some_promises(ranks):
+        yield demand_of(collective, ranks, elements, 1)
+    for collective in some_groups():
+        yield demand_of(collective, 7, 60)
+
+
+@pytest.mark.parametrize("ranks", [4, 5, 9])
+def test_who_hears_of_whom_is_the_same_asked_from_either_end_and_at_once(ranks):
+    for demand in some_demands(ranks):
+        table = hearing_table(demand)
+        by = np.stack([demand.hearing.by(rank) for rank in range(len(table))])
+        assert by.T.tolist() == table.tolist()
+        listeners, heard = demand.hearing.counts()
+        assert listeners.tolist() == table.sum(axis=1).tolist()
+        assert heard.tolist() == table.sum(axis=0).tolist()
+        assert demand.hearing.speakers.tolist() == table.any(axis=1).tolist()
+
+
+@pytest.mark.parametrize("ranks", [4, 5])
+def test_no_set_must_send_more_than_the_most(ranks):
+    for demand in some_demands(ranks):
+        total = len(demand.receive)
+        sets = [np.array([bool(number >> rank & 1) for rank in range(total)]) for number in range(2**total)]
+        assert max(map(demand.leaving, sets)) <= demand.most
+        if demand.traffic is None and demand.most < np.inf:
+            assert max(map(demand.leaving, sets)) == demand.most
+
+
+def test_what_all_move_together_is_known_without_every_rank_as_a_set():
+    for demand in some_demands(5):
+        if demand.together is not None:
+            assert demand.together == demand.among(list(np.eye(len(demand.receive), dtype=bool)))
+
+
 def test_what_a_rank_has_for_each_other_alone_adds_up():
     for collective, _, elements in some_promises(5):
         demand = demand_of(collective, 5, elements, 1)

@@ -228,3 +228,12 @@ def test_networks_are_forgotten_with_their_topology():
 
 def test_a_cut_without_limit_asks_nothing():
     assert Cut(frozenset([0]), None, Fraction(5), True).ratio == 0
+
+
+@pytest.mark.parametrize("spec", ["star:6", "torus:3x4", "fat-tree:4", "leaf-spine:3x4,spines=2", "backbone:4"])
+def test_a_network_turned_round_is_the_one_made_from_links_turned_round(spec):
+    net = cs.override(cs.load_topology(spec, bandwidth="10GB/s", latency="1us"), 1, bandwidth="3GB/s")
+    for reverse in (False, True):
+        turned, made = cuts.Network(net, not reverse).turned(), cuts.Network(net, reverse)
+        assert (turned.entering, turned.base, turned.units) == (made.entering, made.base, made.units)
+        assert (turned.into_each, turned.balanced) == (made.into_each, made.balanced)

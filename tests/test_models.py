@@ -256,3 +256,15 @@ def test_alpha_and_beta_of_a_pair_are_those_of_a_message_alone_on_its_routes():
     alpha, beta = cs.AlphaBeta(topology=net).costs(np.array([0, 1]), np.array([1, 0]))
     assert alpha.tolist() == [5, 0]
     assert beta.tolist() == [0.25, 1.0]  # half of the bytes at 2 B/s
+
+
+@pytest.mark.parametrize("spec", ["star:6", "star:6,half_duplex=true", "backbone:5,fatpipe=true", "torus:3x4", "bus:4"])
+def test_costs_of_many_messages_are_those_of_each_route(spec):
+    net = cs.load_topology(spec, bandwidth="10GB/s", latency="2us")
+    net = cs.override(net, "0-in" if "backbone" in spec else "0", latency="3.1us")
+    src, dst = (ends.ravel().astype(np.int32) for ends in np.meshgrid(np.arange(net.ranks), np.arange(net.ranks)))
+    latency, bandwidth = route_costs(net, src, dst)
+    for i, pair in enumerate(zip(src.tolist(), dst.tolist(), strict=True)):
+        own = pair[0] == pair[1]
+        assert latency[i] == (0.0 if own else net.route_latency(*pair))
+        assert bandwidth[i] == (np.inf if own else net.route_bandwidth(*pair))

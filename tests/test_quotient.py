@@ -340,3 +340,18 @@ def test_algorithms_of_the_table_have_the_times_of_the_compiled_engine_or_are_re
     except cs.InputError:
         return
     assert not differing(found.timeline, cs.simulate(schedule, net, nbytes, engine="compiled", **asked).timeline)
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+@pytest.mark.parametrize("spec", ["star:7", "torus:3x4", "product:switch3xring4", "backbone:6,fatpipe=true"])
+def test_ways_of_many_pairs_are_those_of_each(spec, in_order, monkeypatch):
+    for figures in ({}, {"latency": "5us"}, {"latency": "7us", "bandwidth": "1GB/s"}):
+        net = cs.load_topology(spec, bandwidth="10GB/s", latency="2us")
+        net = cs.override(net, "1-in" if "backbone" in spec else "1", **figures) if figures else net
+        schedule = cs.make_schedule("all_reduce", "tree", net.ranks)
+        pairs = refinement._Pairs(lower(schedule, schedule.message_bytes(4096)))
+        at_once = refinement._ways(MaxMin(net), pairs, in_order=in_order)
+        monkeypatch.setattr(net, "_paths", None)
+        one_by_one = refinement._ways(MaxMin(net), pairs, in_order=in_order)
+        for found, expected in zip(at_once, one_by_one, strict=True):
+            assert found.tolist() == expected.tolist()

@@ -10,7 +10,9 @@ import pytest
 import collsim as cs
 from collsim import sweeps
 from collsim.cli import main
+from collsim.errors import InputError
 from collsim.sweeps import iter_sweep
+from collsim.topology_files import load_topology
 
 GRID = {"algorithm": ["ring", "tree", "naive"], "ranks": [2, 5], "nbytes": ["1MB", 0]}
 PORTS = {"alpha": "5us", "beta": "0.1ns/B"}
@@ -239,3 +241,20 @@ def test_symmetric_algorithms_up_to_65536_ranks_take_one_line(capsys):
     rows = json.loads(out)
     assert len(rows) == 9
     assert {row["engine"] for row in rows} == {"symmetric"}
+
+
+def test_a_network_of_a_given_size_is_made_once_for_all_numbers_of_ranks(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        sweeps, "load_topology", lambda *given, **more: asked.append(given) or load_topology(*given, **more)
+    )
+    figures = {"bandwidth": "10GB/s", "latency": "1us"}
+    rows = cs.sweep(ranks=[2, 4, 3, 8], topology=["torus:4x4", "star"], **figures)
+    assert asked == [("torus:4x4", 2), ("star", 2), ("star", 4), ("star", 3), ("star", 8)]
+    alone = [
+        cs.sweep(ranks=row["ranks"], topology=name, **figures)[0]
+        for row, name in zip(rows, ["torus:4x4", "star"] * 4, strict=True)
+    ]
+    assert untimed(rows) == untimed(alone)
+    with pytest.raises(InputError, match="fewer than the 17 asked for"):
+        cs.sweep(ranks=[2, 17], topology="torus:4x4", **figures)

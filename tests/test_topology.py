@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import tomllib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import collsim as cs
-from collsim.topology import Route, Topology, cable
+from collsim.topology import Link, Route, Topology, cable, exact_sums
 from collsim.topology_files import BASES, describe_preset, presets
 
 TOPOLOGIES = Path(__file__).parents[1] / "topologies"
@@ -629,3 +630,115 @@ def test_whether_messages_take_one_path_is_said_only_where_it_is_known():
     assert ring.takes_one_path
     assert cs.reroute(ring, "shortest").takes_one_path
     assert not cs.reroute(ring, "spread").takes_one_path
+
+
+# Many at once
+
+SPECS = (
+    "star:7",
+    "star:5,half_duplex=true",
+    "full:6",
+    "bus:5",
+    "backbone:6",
+    "ring:2",
+    "ring:3",
+    "ring:8",
+    "line:2",
+    "line:7",
+    "torus:3x4x5",
+    "torus:2x2",
+    "torus:4x4,half_duplex=true",
+    "mesh:2x1x5",
+    "hypercube:16",
+    "product:full5xline3xswitch2",
+    "product:switch3xfull4xring2",
+    "product:switch1xfull4",
+    "fat-tree:4",
+    "fat-tree:down=4x3x2,up=1x2x3,parallel=2x1x2",
+    "leaf-spine:4x8,spines=3",
+    "tree:3x2",
+    "dragonfly:p=2,a=4,h=2",
+)
+CHANGED = {
+    "as it is": lambda net: net,
+    "placed": lambda net: cs.place(net, list(reversed(range(net.ranks)))),
+    "other figures": lambda net: cs.override(net, "0", latency="3us"),
+    "other routes": lambda net: cs.reroute(net, "ecmp:seed=1"),
+    "spread": lambda net: cs.reroute(net, "spread:most=1000"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGED)
+@pytest.mark.parametrize("spec", SPECS)
+def test_routes_of_many_pairs_are_those_of_each(spec, change):
+    net = CHANGED[change](cs.load_topology(spec, bandwidth="10GB/s", latency="2us"))
+    src, dst = (ends.ravel() for ends in np.meshgrid(np.arange(net.ranks), np.arange(net.ranks)))
+    found = net.paths(src, dst)
+    pairs = list(zip(src.tolist(), dst.tolist(), strict=True))
+    routes = [net.routes(*pair) if pair[0] != pair[1] else () for pair in pairs]
+    every = list(itertools.chain.from_iterable(routes))
+    assert found.amount.tolist() == [len(several) for several in routes]
+    assert found.share.tolist() == [route.share for route in every]
+    ends = itertools.pairwise(found.first.tolist())
+    assert [tuple(found.link[begin:end].tolist()) for begin, end in ends] == [route.links for route in every]
+    latency = [math.fsum(net.links[i].latency for i in route.links) for route in every]
+    assert net.path_latency(found).tolist() == latency
+
+
+@given(st.lists(st.lists(st.integers(0, 7), max_size=12)), st.lists(st.floats(0, 1e300), min_size=8, max_size=8))
+def test_sums_are_rounded_once(rows, values):
+    first = np.cumsum([0, *map(len, rows)])
+    which = np.array([place for row in rows for place in row], dtype=np.int32)
+    found = exact_sums(np.array(values), first, which)
+    assert found.tolist() == [math.fsum(values[place] for place in row) for row in rows]
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 30])
+def test_sums_are_rounded_once_however_many_values_there_are(kinds, rng):
+    values = np.resize(rng.random(kinds), 60)
+    first = np.concatenate([[0], np.cumsum(rng.integers(0, 40, 50))])
+    which = rng.integers(0, 60, first[-1]).astype(np.int32)
+    expected = [math.fsum(values[which[a:b]]) for a, b in itertools.pairwise(first.tolist())]
+    assert exact_sums(values, first, which).tolist() == expected
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3, 600])
+@pytest.mark.parametrize("spec", ["ring:9", "torus:4x5", "leaf-spine:4x3,spines=2", "line:8"])
+def test_ways_from_a_rank_are_the_shortest(spec, rounds, rng, monkeypatch):
+    monkeypatch.setattr("collsim.topology._MOST_ROUNDS", rounds)
+    net = cs.load_topology(spec, bandwidth="10GB/s", latency="2us")
+    length = rng.integers(0, 10, len(net.links)).astype(float)
+    graph = nx.DiGraph()
+    for tail, head, far in zip(*net.ends, length, strict=True):
+        graph.add_edge(int(tail), int(head), weight=far)
+    for rank in range(net.ranks):
+        for reverse, seen in ((False, graph), (True, graph.reverse())):
+            expected = nx.single_source_dijkstra_path_length(seen, rank)
+            found = net.distances(rank, length, reverse=reverse)
+            assert found.tolist() == [expected[node] for node in range(len(found))]
+
+
+@pytest.mark.parametrize("spec", ["ring:9", "torus:4x5", "leaf-spine:4x3,spines=2", "star:7"])
+def test_ways_from_several_ranks_to_the_nearest_of_others(spec, rng):
+    net = cs.load_topology(spec, bandwidth="10GB/s", latency="2us")
+    length = rng.random(len(net.links))
+    each = np.stack([net.distances(rank, length) for rank in range(net.ranks)])
+    for _ in range(20):
+        inside = rng.permutation(net.ranks) < rng.integers(1, net.ranks)
+        ranks, others = np.flatnonzero(inside), np.flatnonzero(~inside)
+        assert (net.distances(ranks, length) == each[ranks].min(axis=0)).all()
+        nearest = net.distances(ranks, length, until=others)[others].min()
+        assert nearest == each[np.ix_(ranks, others)].min()
+
+
+def test_where_no_way_leads_is_infinitely_far():
+    net = Topology("apart", 4, [*cable(0, 1, 1.0, 1.0), *cable(2, 3, 1.0, 1.0), Link(1, 2, 1.0, 1.0)])
+    assert net.distances(2, net.latency).tolist() == [math.inf, math.inf, 0, 1]
+    assert net.distances(2, net.latency, reverse=True).tolist() == [2, 1, 0, 1]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_groups_follow_from_the_dimensions(spec):
+    net = cs.load_topology(spec, bandwidth="10GB/s", latency="2us")
+    number = {rank: place for place, group in enumerate(net.groups) for rank in group}
+    assert net.group_of.tolist() == [number[rank] for rank in range(net.ranks)]

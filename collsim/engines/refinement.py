@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from collsim.graph import MoveGraph
 from collsim.models import AlphaBeta, Fifo, LogGP, MaxMin, Model
 from collsim.schedule import Floats, is_constant
+from collsim.topology import Topology
 
 Indices = NDArray[np.int64]
 Colours = NDArray[np.uint64]
@@ -352,6 +353,8 @@ class _Ways(NamedTuple):
 
 def _ways(model: MaxMin | Fifo, pairs: _Pairs, *, in_order: bool) -> _Ways:
     topology = model.topology
+    if topology.finds_many and len(pairs.src):
+        return _ways_of_many(topology, pairs, in_order=in_order)
     latency, bandwidth, fatpipe = (c.tolist() for c in (topology.latency, topology.bandwidth, topology.fatpipe))
     signs: dict[Hashable, int] = {}
     sign: list[int] = []
@@ -372,6 +375,37 @@ def _ways(model: MaxMin | Fifo, pairs: _Pairs, *, in_order: bool) -> _Ways:
         sign.append(signs.setdefault(tuple(kind), len(signs)))
     table = np.array(crossings, dtype=np.int64).reshape(-1, 4)
     return _Ways(np.array(sign, dtype=np.int64), *table.T)
+
+
+def _ways_of_many(topology: Topology, pairs: _Pairs, *, in_order: bool) -> _Ways:
+    """Return the same where routes are found for many pairs at once, one for each."""
+    paths = topology.paths(pairs.src, pairs.dst)
+    hops = np.diff(paths.first)
+    pair = np.repeat(np.arange(len(hops)), hops)
+    place = np.arange(len(pair)) - np.repeat(paths.first[:-1], hops)
+    link = paths.link.astype(np.int64)
+    if in_order:
+        kind = _together(topology.latency, topology.bandwidth, topology.fatpipe)[link]
+        sign = hops.copy()
+        if kind.any():
+            for step in range(int(hops.max())):
+                longer = hops > step
+                sign[longer] = _together(sign[longer], kind[paths.first[:-1][longer] + step])
+            sign = _together(sign, hops)
+    else:
+        cap = np.where(topology.fatpipe, topology.bandwidth, np.inf)[link]
+        sign = _together(topology.path_latency(paths), np.minimum.reduceat(cap, paths.first[:-1]))
+    return _Ways(_in_order(sign.astype(np.uint64))[0], pair, np.zeros_like(pair), place, link)
+
+
+def _together(*columns: NDArray[Any]) -> Indices:
+    """Return one number for each combination of values."""
+    number = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        if (column != column[0]).any():
+            kinds, which = np.unique(column, return_inverse=True)
+            number = np.unique(number * len(kinds) + which.ravel(), return_inverse=True)[1].ravel()
+    return number
 
 
 def _crossings(graph: MoveGraph, model: MaxMin | Fifo, pairs: _Pairs, ways: _Ways, role: Indices) -> Servers:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from collsim.collectives import Indices
 from collsim.errors import InputError
 from collsim.lattice import FULL, SWITCH, WIRE, Dimension, Lattice
 from collsim.memory import refuse_too_large
@@ -53,7 +54,9 @@ def star(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: boo
     links = when_needed(2 * ranks, ranks, partial(_spokes, ranks, speed, delay, shared))
     name = spec_name(f"star:{ranks}", half_duplex=shared)
     lattice = Lattice((Dimension(SWITCH, ranks, 1, speed, delay),), shared, group=ranks)
-    return Topology(name, ranks, links, route=_over_switch, routing="over the switch", lattice=lattice)
+    return Topology(
+        name, ranks, links, route=_over_switch, paths=_two_links, routing="over the switch", lattice=lattice
+    )
 
 
 def _spokes(ranks: int, bandwidth: float, latency: float, half_duplex: bool) -> list[Link]:
@@ -83,7 +86,8 @@ def full(ranks: int, bandwidth: Quantity, latency: Quantity, *, half_duplex: boo
     links = when_needed(ranks * (ranks - 1), ranks, partial(_pairs, ranks, speed, delay, shared, None))
     name = spec_name(f"full:{ranks}", half_duplex=shared)
     lattice = Lattice((Dimension(FULL, ranks, 1, speed, delay),), shared)
-    return Topology(name, ranks, links, route=_direct, routing="direct", lattice=lattice)
+    paths = partial(_one_link, ranks)
+    return Topology(name, ranks, links, route=_direct, paths=paths, routing="direct", lattice=lattice)
 
 
 def _pairs(ranks: int, bandwidth: float, latency: float, half_duplex: bool, medium: str | None) -> list[Link]:
@@ -130,7 +134,8 @@ def bus(ranks: int, bandwidth: Quantity, latency: Quantity) -> Topology:
     # With a hub in the middle a message would cross two links, and store-and-forward models count it twice.
     links = when_needed(ranks * (ranks - 1), ranks, partial(_pairs, ranks, speed, delay, False, "bus"))
     lattice = Lattice((Dimension(WIRE, ranks, 1, speed, delay),))
-    return Topology(f"bus:{ranks}", ranks, links, route=_direct, routing="over the wire", lattice=lattice)
+    paths = partial(_one_link, ranks)
+    return Topology(f"bus:{ranks}", ranks, links, route=_direct, paths=paths, routing="over the wire", lattice=lattice)
 
 
 def backbone(
@@ -181,7 +186,9 @@ def backbone(
     cables = Dimension(SWITCH, ranks, 1, speeds[0], delays[0])
     core = Dimension(WIRE, ranks, 1, speeds[1], delays[1], ideal)
     lattice = Lattice((cables, core), shared, group=ranks)
-    return Topology(name, ranks, links, route=_over_backbone, routing="over the backbone", lattice=lattice)
+    return Topology(
+        name, ranks, links, route=_over_backbone, paths=_three_links, routing="over the backbone", lattice=lattice
+    )
 
 
 def _on_backbone(
@@ -337,3 +344,18 @@ def _direct(src: int, dst: int) -> tuple[Node, ...]:
 
 def _over_backbone(src: int, dst: int) -> tuple[Node, ...]:
     return src, "in", "out", dst
+
+
+# The same for many pairs at once: the links by their numbers, in the order in which they are made above.
+
+
+def _two_links(src: Indices, dst: Indices) -> tuple[Indices, Indices]:
+    return np.full(len(src), 2), np.stack([2 * src, 2 * dst + 1], axis=1).ravel()
+
+
+def _one_link(ranks: int, src: Indices, dst: Indices) -> tuple[Indices, Indices]:
+    return np.ones(len(src), dtype=np.int64), src * (ranks - 1) + dst - (dst > src)
+
+
+def _three_links(src: Indices, dst: Indices) -> tuple[Indices, Indices]:
+    return np.full(len(src), 3), np.stack([1 + 2 * src, np.zeros_like(src), 2 + 2 * dst], axis=1).ravel()

@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from collsim.collectives import Bools, Indices
 from collsim.errors import InputError
 from collsim.lattice import Dimension, Lattice
 from collsim.shapes.basic import parse_flag, parse_sizes, refuse_too_many_links, spec_name, when_needed, wire
@@ -215,7 +218,7 @@ class Axis(NamedTuple):
     stride: int
     number: int
 
-    def place(self, rank: int) -> int:
+    def place(self, rank: Any) -> Any:
         """Return where in its row a rank is."""
         return rank // self.stride % self.size
 
@@ -239,6 +242,62 @@ class Axis(NamedTuple):
             steps = up if 2 * up <= self.size else up - self.size
         direction = 1 if steps > 0 else -1
         return [first + (here + direction * i) % self.size * self.stride for i in range(1, abs(steps) + 1)]
+
+    # The same for many pairs at once. Cables are numbered rank by rank, as `_cables` makes them.
+
+    @property
+    def cables(self) -> int:
+        """Cables of a row."""
+        if self.size == 1:
+            return 0
+        if self.kind == "full":
+            return self.size * (self.size - 1) // 2
+        closed = self.kind == "switch" or (self.kind == "ring" and self.size > 2)
+        return self.size if closed else self.size - 1
+
+    def legs(self, src: Indices, dst: Indices) -> Leg:
+        """Return what the ways of messages are in this dimension."""
+        here, there = self.place(src), self.place(dst)
+        if self.kind in ("full", "switch"):
+            return Leg(src, here, there, np.where(here == there, 0, 1 + (self.kind == "switch")), here < there)
+        steps = there - here
+        if self.kind == "ring" and self.size > 2:
+            up = steps % self.size
+            steps = np.where(2 * up <= self.size, up, up - self.size)
+        return Leg(src, here, there, np.abs(steps), steps > 0)
+
+    def links(self, leg: Leg, pair: Indices, number: Indices) -> Indices:
+        """Return the link that is so far on the leg of each of these pairs, counted within this dimension."""
+        here, there, up = leg.here[pair], leg.there[pair], leg.up[pair]
+        if self.kind == "full":
+            low, high = np.minimum(here, there), np.maximum(here, there)
+            cable, back = self._before(leg.src[pair], low) + high - low - 1, ~up
+        elif self.kind == "switch":
+            cable, back = self._before(leg.src[pair], np.where(number == 0, here, there)), number == 1
+        else:
+            lower = np.where(up, here + number, here - number - 1) % self.size
+            cable, back = self._before(leg.src[pair], lower), ~up
+        return np.where(back, 2 * cable + 1, 2 * cable)
+
+    def _before(self, rank: Indices, place: Indices) -> Indices:
+        """Return how many cables are made before those of the rank that is at a place in the row of another."""
+        # Ranks with the same place have equally many: those before it in its block of rows, and all other blocks.
+        block, within = rank // (self.stride * self.size), rank % self.stride
+        if self.kind == "full":
+            lower, own = place * (2 * self.size - place - 1) // 2, self.size - 1 - place
+        else:
+            lower, own = place, np.where(place < self.cables, 1, 0)
+        return np.asarray((block * self.cables + lower) * self.stride + within * own)
+
+
+class Leg(NamedTuple):
+    """The ways of messages in one dimension: where each is, its places before and after, how many links, and if up."""
+
+    src: Indices
+    here: Indices
+    there: Indices
+    hops: Indices
+    up: Bools
 
 
 def _next_in_ring(place: int, size: int) -> Sequence[int]:
@@ -285,6 +344,7 @@ def connect(
         ranks,
         links,
         route=partial(_dimension_order, order),
+        paths=partial(_dimension_order_of_many, tuple(axes), order),
         routing=routing,
         groups=groups,
         lattice=Lattice(dimensions, half_duplex, group) if ranks > 1 else None,
@@ -314,6 +374,32 @@ def _dimension_order(axes: tuple[Axis, ...], src: int, dst: int) -> list[Node]:
         nodes += axis.way(here, dst)
         here += (axis.place(dst) - axis.place(here)) * axis.stride
     return nodes
+
+
+def _dimension_order_of_many(
+    axes: tuple[Axis, ...], order: tuple[Axis, ...], src: Indices, dst: Indices
+) -> tuple[Indices, Indices]:
+    """Return the number of links of each way in dimension order, and the links, by the order of `_cables`."""
+    begin, above = {}, 0
+    for axis in axes:
+        begin[axis] = above
+        above += 2 * axis.cables * (math.prod(one.size for one in axes) // axis.size)
+    legs = []
+    here = src
+    for axis in order:
+        legs.append(axis.legs(here, dst))
+        here = here + (axis.place(dst) - axis.place(here)) * axis.stride
+    hops = np.zeros(len(src), dtype=np.int64)
+    for leg in legs:
+        hops = hops + leg.hops
+    link = np.zeros(int(hops.sum()), dtype=np.int64)
+    first = np.cumsum(hops) - hops
+    for axis, leg in zip(order, legs, strict=True):
+        pair = np.repeat(np.arange(len(src)), leg.hops)
+        number = np.arange(len(pair)) - np.repeat(np.cumsum(leg.hops) - leg.hops, leg.hops)
+        link[first[pair] + number] = begin[axis] + axis.links(leg, pair, number)
+        first = first + leg.hops
+    return hops, link
 
 
 def _row(kind: str, ranks: Any, bandwidth: Any, latency: Any, half_duplex: Any, routing: str) -> Topology:

@@ -13,6 +13,9 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from collsim.collectives import Indices
 from collsim.errors import InputError
 from collsim.shapes.basic import listed, parse_sizes, refuse_too_many_links, two_sizes
 from collsim.topology import Link, Node, Route, Topology, cable, level_values
@@ -318,10 +321,10 @@ class _Levels(NamedTuple):
     def nodes(self, level: int) -> int:
         return self.ranks // self.below[level] * self.copies[level]
 
-    def link_up(self, level: int, subtree: int, dst: int) -> int:
+    def link_up(self, level: int, subtree: Any, dst: Any) -> Any:
         """Return the link from the node of a subtree that messages for rank `dst` pass to the level above it.
 
-        The link down between the same two nodes is the next one.
+        The link down between the same two nodes is the next one. Numbers, or arrays of them.
         """
         w, p = self.up[level], self.parallel[level]
         node = subtree * self.copies[level] + dst % self.copies[level]
@@ -348,7 +351,15 @@ def _build(
                 links += cable(node(level, number), parent, speeds[level], delays[level]) * p
     size = shape.down[0]
     groups = [range(start, start + size) for start in range(0, shape.ranks, size)]
-    return Topology(name, shape.ranks, links, routes=partial(_d_mod_k, shape), routing=routing, groups=groups)
+    return Topology(
+        name,
+        shape.ranks,
+        links,
+        routes=partial(_d_mod_k, shape),
+        paths=partial(_d_mod_k_of_many, shape),
+        routing=routing,
+        groups=groups,
+    )
 
 
 # Routes are functions of this module, not closures: a topology can then be sent to another process.
@@ -364,3 +375,17 @@ def _d_mod_k(shape: _Levels, _: Topology, src: int, dst: int) -> tuple[Route, ..
         start, end = start // shape.down[level], end // shape.down[level]
         level += 1
     return (Route(1.0, (*up, *reversed(down))),)
+
+
+def _d_mod_k_of_many(shape: _Levels, src: Indices, dst: Indices) -> tuple[Indices, Indices]:
+    height = np.zeros(len(src), dtype=np.int64)  # to the lowest switch above both
+    for below in shape.below[:-1]:
+        height += src // below != dst // below
+    first = 2 * (np.cumsum(height) - height)
+    link = np.zeros(2 * int(height.sum()), dtype=np.int64)
+    for level, below in enumerate(shape.below[:-1]):
+        there = height > level
+        begin, high, to = first[there], height[there], dst[there]
+        link[begin + level] = shape.link_up(level, src[there] // below, to)
+        link[begin + 2 * high - 1 - level] = shape.link_up(level, to // below, to) + 1
+    return 2 * height, link
