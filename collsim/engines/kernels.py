@@ -819,10 +819,11 @@ class Stations(NamedTuple):
     link: Pairs  # (customers, 2): next and previous in the queue
     quick: Flags  # bool (customers,): takes no time; empty where none may
     # Servers that may serve at the end of an instant, as a customer's number << 32 | server: a list that is sorted
-    # by itself, for mostly they come so, and a heap for the others.
+    # by itself, for mostly they come so, and a heap for the others. Where their order makes no difference all are in
+    # the list, each once, as they came: so what they send is in order too where it meets.
     line: Longs
     decision: Longs
-    pending: Flags  # bool (servers,): in `decision`, where the order of these makes no difference
+    pending: Flags  # bool (servers,): in the list
 
 
 stations_at = _at(Stations)
@@ -893,18 +894,15 @@ def decide(st: Stations, state: State, server: int, number: int, in_order: bool)
     In what order servers do so matters only where something takes no time, so that one brings about another at this
     same instant: `in_order` is by the number of the customer.
     """
+    key = (np.int64(number) << 32) | server
+    tail = state.count[LINE_TAIL]
     if not in_order:
         if st.pending[server]:
             return
         st.pending[server] = True
-        st.decision[state.count[DECISIONS]] = server
-        state.count[DECISIONS] += 1
-        return
-    key = (np.int64(number) << 32) | server
-    tail = state.count[LINE_TAIL]
     if tail == state.count[LINE_HEAD]:
         state.count[LINE_HEAD] = tail = 0
-    if tail == 0 or st.line[tail - 1] <= key:
+    if not in_order or tail == 0 or st.line[tail - 1] <= key:
         st.line[tail] = key
         state.count[LINE_TAIL] = tail + 1
         return
@@ -923,16 +921,11 @@ def decide(st: Stations, state: State, server: int, number: int, in_order: bool)
 def next_decision(st: Stations, state: State, in_order: bool) -> int:
     """Return the next decision, number << 32 | server; -1 if there is none."""
     n = state.count[DECISIONS]
-    if not in_order:
-        if n == 0:
-            return -1
-        state.count[DECISIONS] = n - 1
-        server = st.decision[n - 1]
-        st.pending[server] = False
-        return server
     head = state.count[LINE_HEAD]
     if head < state.count[LINE_TAIL] and (n == 0 or st.line[head] <= st.decision[0]):
         state.count[LINE_HEAD] = head + 1
+        if not in_order:
+            st.pending[st.line[head] & 0xFFFFFFFF] = False
         return st.line[head]
     if n == 0:
         return -1
@@ -975,8 +968,16 @@ def _turn(st: Stations, slots: Slots, server: int, in_order: bool) -> int:
         return -1
     if not in_order:
         return 0
+    # One that takes no time lets those behind it through at this same instant.
+    return _least(st, slots, server) if st.quick[customer] else _number(st, slots, customer)
+
+
+@njit
+def _least(st: Stations, slots: Slots, queue: int) -> int:
+    """Return the least number of all in a queue, where there is somebody."""
+    customer, last = st.queue[queue, HEAD], st.queue[queue, TAIL]
     least = _number(st, slots, customer)
-    if st.quick[customer]:  # one that takes no time lets those behind it through at this same instant
+    if st.came[customer] < st.came[last]:  # those who come together stand by number
         while customer >= 0:
             least = min(least, _number(st, slots, customer))
             customer = st.link[customer, NEXT]
@@ -1781,10 +1782,8 @@ def _host_turn(st: Stations, slots: Slots, ranks: int, host: int, queue: int, no
         for other in range(host, 3 * ranks, ranks):
             if other < 2 * ranks and st.until[ranks + other] > now:
                 continue
-            customer = st.queue[other, HEAD]
-            while customer >= 0:
-                least = min(least, _number(st, slots, customer))
-                customer = st.link[customer, NEXT]
+            if st.queue[other, HEAD] >= 0:
+                least = min(least, _least(st, slots, other))
     return least
 
 
