@@ -39,8 +39,8 @@ def gates(schedule: Schedule, transfer: NDArray[np.bool_]) -> tuple[Array, Array
     -------
     first, gates : ndarray of int
         Of `Followers`.
-    waits : ndarray of int32, shape (2 messages,)
-        How many moments each gate waits for.
+    waits : ndarray of int, shape (2 messages,)
+        How many moments each gate waits for, in as few bits as that takes.
 
     Examples
     --------
@@ -75,7 +75,8 @@ def gates(schedule: Schedule, transfer: NDArray[np.bool_]) -> tuple[Array, Array
             found = np.empty(first[-1], dtype=np.int32)
     first = first[:-1]
     _sort(first, found)
-    return first, found, waits
+    few = int(waits.max(initial=0)) < 255  # as nearly always; a quarter of the memory, with room for one more
+    return first, found, waits.astype(np.uint8) if few else waits
 
 
 def _fixed(column: Array) -> Array:

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given
 
 import collsim as cs
+from collsim.engines import ENGINES
 from collsim.graph import AFTER_SENT, BOTH, ORDERINGS, RECEIVER, SENDER, lower
+from collsim.models import AlphaBeta
 
 
 def plan_of(*moves, ranks=4, chunks=1):
@@ -301,6 +303,21 @@ def test_compiled_dependencies_are_those_of_the_plain_ones(single, monkeypatch):
         assert quick.waits.tolist() == plain.waits.tolist()
         found += len(plain.followers.gates)
     assert found > 5000
+
+
+@pytest.mark.parametrize("readers", [253, 254, 255, 256])
+def test_who_waits_for_many_readers_waits_for_all_of_them(readers, monkeypatch):
+    pytest.importorskip("numba")
+    plan = cs.ScheduleBuilder("all_reduce", readers + 1, chunks=1)
+    plan.copy(0, 0, range(1, readers + 1))
+    plan.copy(1, 1, 0)  # overwrites what all of them read
+    schedule = plan.build()
+    monkeypatch.setattr("collsim.graph._pays_to_compile", lambda schedule: True)
+    graph = lower(schedule, schedule.message_bytes(8), ordering="dataflow")
+    assert int(graph.waits.max()) == readers
+    slow, quick = (ENGINES[name].run(graph, AlphaBeta(1.0, 1.0)) for name in ("events", "compiled"))
+    assert slow.finish.tolist() == quick.finish.tolist()
+    assert quick.start[-1] >= quick.sent[:-1].max()
 
 
 def test_dependencies_of_large_schedules_are_compiled_and_of_no_others():
