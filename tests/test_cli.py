@@ -14,6 +14,7 @@ import pytest
 from click import Context
 
 import collsim as cs
+from collsim import sweeps
 from collsim.cli import COMMANDS, cli, main
 
 PORTS = ("--alpha", "5us", "--beta", "0.1ns")
@@ -180,6 +181,52 @@ def test_sweep_prints_rows_as_csv_in_the_order_of_its_values(collsim):
         ("ring", "4"),
     ]
     assert list(rows[0]) == FIELDS
+
+
+@pytest.mark.parametrize(
+    ("stopped", "expected", "said"),
+    [
+        (KeyboardInterrupt(), 130, ["collsim: interrupted after 2 of 3; what was done is printed"]),
+        (
+            cs.InputError("no room"),
+            2,
+            ["collsim: stopped after 2 of 3; what was done is printed", "collsim: error: no room"],
+        ),
+        (MemoryError("out"), 2, None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("form", ["--csv", "--json", ""])
+def test_a_sweep_that_is_stopped_keeps_what_is_done(collsim, monkeypatch, stopped, expected, said, form):
+    right, calls = sweeps._record, []
+
+    def stop_at_the_third(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise stopped
+        return right(*arguments)
+
+    monkeypatch.setattr(sweeps, "_record", stop_at_the_third)
+    arguments = ("sweep", "all_reduce", "-a", "ring", "-n", "2,4,8", "-s", "1MB", *PORTS, *([form] if form else []))
+    status, out, err = collsim(*arguments)
+    assert status == expected
+    assert said is None or err.splitlines() == said
+    assert "Traceback" not in err
+    if form == "--json":
+        assert [record["ranks"] for record in json.loads(out)] == [2, 4]
+    elif form == "--csv":
+        assert [record["ranks"] for record in csv.DictReader(io.StringIO(out))] == ["2", "4"]
+    else:
+        assert len(out.splitlines()) == 4  # names, a rule, two rows
+
+
+def test_a_sweep_that_fails_at_once_prints_nothing_but_the_error(collsim, monkeypatch):
+    def fail(*arguments):
+        raise cs.InputError("no room")
+
+    monkeypatch.setattr(sweeps, "_record", fail)
+    status, out, err = collsim("sweep", "all_reduce", "-a", "ring", "-n", "2", "-s", "1MB", *PORTS, "--json")
+    assert (status, out, err) == (2, "", "collsim: error: no room\n")
 
 
 def test_sweep_prints_json_and_a_table(collsim):

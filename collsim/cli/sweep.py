@@ -12,6 +12,7 @@ from collsim.cli import comma_separated
 from collsim.cli.networks import refuse_without_topology, separate_topologies, topology_arguments, topology_options
 from collsim.cli.options import algorithm_options, parse_options, separate_counts, settings, simulation_options
 from collsim.cli.output import print_json, print_table
+from collsim.errors import CollsimError
 from collsim.sweeps import Record, iter_sweep
 from collsim.units import format_bandwidth, format_size, format_time
 
@@ -70,6 +71,7 @@ def command(
     total = len(collectives) * len(algorithms) * len(ranks) * len(sizes) * max(1, len(topologies))
     done: list[Record] = []
     interrupted = False
+    failure: CollsimError | MemoryError | None = None
     writer = None
     try:
         for record in records:
@@ -84,6 +86,10 @@ def command(
                 click.echo(f"\r{len(done)} of {total}", nl=False, err=True)
     except KeyboardInterrupt:
         interrupted = True
+    except (CollsimError, MemoryError) as error:  # of a simulation; the values were all checked before the first
+        if not done:
+            raise
+        failure = error
     if not as_csv and sys.stderr.isatty():
         click.echo("\r" + " " * 20 + "\r", nl=False, err=True)
     if as_json:
@@ -93,6 +99,9 @@ def command(
     if interrupted:
         click.echo(f"collsim: interrupted after {len(done)} of {total}; what was done is printed", err=True)
         sys.exit(130)
+    if failure is not None:
+        click.echo(f"collsim: stopped after {len(done)} of {total}; what was done is printed", err=True)
+        raise failure
 
 
 def _print(records: list[Record]) -> None:

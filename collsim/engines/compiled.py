@@ -93,7 +93,7 @@ class _Run:
         # A turn needs so many that are free; how many there are in the end depends on how much goes on at once.
         slots = min(self.moves + self.parts_in_all, 2 * graph.ranks) + 8 + self.most
         self.slots = k.new_slots(slots)
-        self.q = k.new_queue(self.servers + slots, taken_out=type(self).taken_out)
+        self.q = k.new_queue(self.servers + slots, taken_out=self.taken_out)
         quick = self.in_order if self.quick is None else self.quick
         self.st = k.new_stations(self.servers, self.q, self.servers + self.most + 16, quick=quick)
 
