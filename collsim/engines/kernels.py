@@ -247,9 +247,8 @@ def kernel_of_arrays(function: Any) -> Any:
 
 INF = np.inf
 LANES, RECENT = 8, 4
-AT_ONCE = (
-    0  # the lane of what takes no time: it comes after all else of an instant, in the order in which it was ordered
-)
+# The lane of what takes no time: it comes after all else of an instant, in the order in which it was ordered.
+AT_ONCE = 0
 HEAD, TAIL = 0, 1  # of a lane
 NEXT, PREV = 0, 1  # of an event, or a customer
 NUMBER, ROUTE = 0, 1  # of a slot
