@@ -137,16 +137,19 @@ def simulate(
     graph = lower(schedule, payload, ordering=ordering, gamma=cost, offsets=starts, header_bytes=header)
     if reason and engine == "symmetric" and (refusal := ENGINES[engine].refusal(graph, network)):
         raise InputError(f"engine 'symmetric' cannot run this: {reason}; and {refusal}; use engine 'auto'")
-    chosen = choose_engine(engine, graph, network)
-    chosen.load()  # so that the time below is that of the simulation, not of an import
-    began = time.perf_counter()
     moves = None
-    with np.errstate(over="ignore"):  # said below, in words
-        if timeline:
-            moves = chosen.run(graph, network, progress)
-            ends = moves.rank_ends(graph.ranks, graph.src, graph.dst)
-        else:
-            ends = chosen.rank_ends(graph, network, progress)
+    try:
+        chosen = choose_engine(engine, graph, network)
+        chosen.load()  # so that the time below is that of the simulation, not of an import
+        began = time.perf_counter()
+        with np.errstate(over="ignore"):  # said below, in words
+            if timeline:
+                moves = chosen.run(graph, network, progress)
+                ends = moves.rank_ends(graph.ranks, graph.src, graph.dst)
+            else:
+                ends = chosen.rank_ends(graph, network, progress)
+    except OverflowError:  # of a sum in Python
+        raise InputError(_TOO_LONG) from None
     if not math.isfinite(ends.max()):
         raise InputError(_TOO_LONG)
     if moves is not None and graph.move_of_row is not None:

@@ -149,11 +149,10 @@ def iter_sweep(
         get_algorithm(name, method)
         network = networks.get((place, count))
         if network is None and spec is not None:
-            network = networks[place, count] = _of_any_size(networks, place, count, changes) or load_topology(
-                spec,
-                count,
-                **changes,  # type: ignore[arg-type]
-            )
+            network = _of_any_size(networks, place, count, changes)
+            if network is None:
+                network = load_topology(spec, count, **changes)  # type: ignore[arg-type]
+            networks[place, count] = network
         elif network is None:
             _refuse_changes(changes)
         choose_model(count, network, *(settings.get(key) for key in _OF_THE_MODEL))

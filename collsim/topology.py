@@ -412,7 +412,7 @@ class Topology:
         Raises
         ------
         InputError
-            If there is no path.
+            If there is no such rank, or no path.
 
         Examples
         --------
@@ -421,6 +421,10 @@ class Topology:
         >>> found.first.tolist(), found.link.tolist()
         ([0, 2, 4], [0, 3, 6, 1])
         """
+        for ranks in (src, dst):
+            outside = (ranks < 0) | (ranks >= self.ranks)
+            if outside.any():
+                raise InputError(f"{self.name!r} has ranks 0 to {self.ranks - 1}, got {ranks[outside][0]}")
         apart = src != dst
         if self._paths is not None:
             hops, link = self._paths(src[apart].astype(np.int64), dst[apart].astype(np.int64))
@@ -766,6 +770,8 @@ PathFinder = Callable[[NDArray[np.int64], NDArray[np.int64]], tuple[NDArray[np.i
 def exact_sums(values: NDArray[np.float64], first: NDArray[np.int64], which: NDArray[np.int32]) -> NDArray[np.float64]:
     """Return the sum of ``values[which[first[i] : first[i + 1]]]`` for each i, rounded once as by `math.fsum`.
 
+    Infinite is what is too large for a number.
+
     Examples
     --------
     >>> exact_sums(np.array([0.1, 0.2]), np.array([0, 3, 3, 5]), np.array([0, 0, 0, 0, 1])).tolist()
@@ -781,13 +787,20 @@ def exact_sums(values: NDArray[np.float64], first: NDArray[np.int64], which: NDA
     base = int(many.max(initial=0)) + 1
     if len(kinds) * math.log2(base) >= _MOST_BITS:
         parts = np.split(values[which], first[1:-1]) if len(many) else []
-        return np.array([math.fsum(part.tolist()) for part in parts], dtype=np.float64)
+        return np.array([_sum(part.tolist()) for part in parts], dtype=np.float64)
     # Sums of the same values as often are the same: those of a kind are one digit of a number.
     digit = base ** np.searchsorted(np.array(kinds), values[which])
-    total = np.concatenate([[0], np.cumsum(digit.astype(np.uint64))]).astype(np.uint64)
+    total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(digit.astype(np.uint64))])
     code, back = np.unique(total[first[1:]] - total[first[:-1]], return_inverse=True)
-    sums = [math.fsum(_digits_times(number, base, kinds)) for number in code.tolist()]
+    sums = [_sum(_digits_times(number, base, kinds)) for number in code.tolist()]
     return np.array(sums, dtype=np.float64)[back]
+
+
+def _sum(values: list[float]) -> float:
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.inf
 
 
 # A code of so many bits fits into a number; cumulative sums of codes wrap around, their differences do not.

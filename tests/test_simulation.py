@@ -324,3 +324,13 @@ def test_the_public_names_are_there_and_no_others():
         assert getattr(cs, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'simulat'"):
         cs.simulat  # noqa: B018
+
+
+@pytest.mark.parametrize("engine", ["auto", "events", "compiled"])
+@pytest.mark.parametrize("model", ["alpha-beta", "loggp", "maxmin", "fifo"])
+def test_a_latency_that_is_too_large_for_a_number_is_said_in_one_line(model, engine):
+    if engine == "compiled":
+        pytest.importorskip("numba")
+    schedule = cs.make_schedule("all_reduce", "naive", ranks=4)
+    with pytest.raises(cs.InputError, match="too large for a number"):
+        cs.simulate(schedule, cs.star(4, "10GB/s", 1e308), "1MB", model=model, engine=engine)

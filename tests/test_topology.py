@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -693,13 +694,38 @@ def test_sums_are_rounded_once(rows, values):
     assert found.tolist() == [math.fsum(values[place] for place in row) for row in rows]
 
 
-@pytest.mark.parametrize("kinds", [1, 2, 30])
-def test_sums_are_rounded_once_however_many_values_there_are(kinds, rng):
+@pytest.mark.parametrize(
+    ("kinds", "terms", "rows"), [(1, 40, 50), (2, 40, 50), (30, 40, 50), (6, 200, 2000), (3, 300, 3000)]
+)
+def test_sums_are_rounded_once_however_many_values_there_are(kinds, terms, rows, rng):
     values = np.resize(rng.random(kinds), 60)
-    first = np.concatenate([[0], np.cumsum(rng.integers(0, 40, 50))])
+    first = np.concatenate([[0], np.cumsum(rng.integers(0, terms, rows))])
     which = rng.integers(0, 60, first[-1]).astype(np.int32)
     expected = [math.fsum(values[which[a:b]]) for a, b in itertools.pairwise(first.tolist())]
     assert exact_sums(values, first, which).tolist() == expected
+
+
+@pytest.mark.parametrize("kinds", [1, 3, 30])
+def test_sums_that_are_too_large_for_a_number_are_infinite(kinds):
+    values = np.linspace(1.0, 1.5, kinds) * 1e308
+    assert exact_sums(values, np.array([0, 1, 3]), np.zeros(3, dtype=np.int32)).tolist() == [1e308, math.inf]
+
+
+def test_latencies_of_long_routes_over_links_of_many_kinds_are_those_of_each_route():
+    net = cs.ring(300, "10GB/s", "1us")
+    seconds = [1.1e-6, 2.3e-6, 3.7e-6, 5.9e-6, 7.3e-6, 11.9e-6]
+    net = net.with_links([replace(link, latency=seconds[i // 2 % 6]) for i, link in enumerate(net.links)])
+    src, dst = (end.ravel() for end in np.meshgrid(np.arange(300), np.arange(0, 300, 7)))
+    src, dst = src[src != dst], dst[src != dst]
+    found = net.path_latency(net.paths(src, dst))
+    assert found.tolist() == [net.route_latency(*pair) for pair in zip(src.tolist(), dst.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("pair", [(0, 4), (4, 0), (-1, 2)])
+def test_routes_of_ranks_that_are_not_there_are_refused(pair):
+    src, dst = (np.array([end]) for end in pair)
+    with pytest.raises(cs.InputError, match=r"'star:4' has ranks 0 to 3, got (4|-1)"):
+        cs.star(4, "1GB/s", "1us").paths(src, dst)
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 3, 600])

@@ -194,6 +194,8 @@ class _Run:
         ------
         SimulationError
             If moves are left that can never run.
+        OverflowError
+            If times are too large for a number.
         """
         with _compiling(self.kernel):
             self.kernel.compile((k.ADDRESSES,))
@@ -212,6 +214,8 @@ class _Run:
                 finished = int(self.state.count[k.FINISHED])
                 if progress is not None and self.moves and (why == k.TELL or why == k.DONE):
                     progress(finished, self.moves)
+        if finished < self.moves and self.q.size[k.HEAPED] - self.q.size[k.HOLE] + (self.q.lane[:, k.HEAD] >= 0).sum():
+            raise OverflowError("what is under way takes longer than a number can say")
         if finished < self.moves:
             message = f"{self.moves - finished} of {self.moves} moves can never run: they wait for each other"
             if len(self.times.finish):

@@ -41,11 +41,8 @@ class FifoNetwork(Network):
         self.packet_bytes = math.inf if model.packet_bytes is None else model.packet_bytes
         self.bandwidth = self.topology.bandwidth.tolist()
         self.latency = self.topology.latency.tolist()
-        servers = {channel: Server(self.env) for channel in set(self.topology.channel.tolist())}
-        self.server = [
-            None if fatpipe else servers[channel]
-            for fatpipe, channel in zip(self.topology.fatpipe.tolist(), self.topology.channel.tolist(), strict=True)
-        ]
+        self.channel, self.fatpipe = self.topology.channel.tolist(), self.topology.fatpipe.tolist()
+        self.queues: dict[int, Server] = {}  # of the channels that somebody has come to
         self.first_order, packets, uncut = [], 0, 0
         for row in range(len(self.graph)):
             self.first_order.append(packets)
@@ -84,7 +81,12 @@ class FifoNetwork(Network):
 
     def queue(self, row: int, place: int, link: int) -> Server | None:
         """Return where a message waits for a link, of all on its routes the one at `place`; None for a fatpipe."""
-        return self.server[link]
+        if self.fatpipe[link]:
+            return None
+        channel = self.channel[link]
+        if channel not in self.queues:
+            self.queues[channel] = Server(self.env)
+        return self.queues[channel]
 
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
         """Wait until the last packet of a message has arrived."""

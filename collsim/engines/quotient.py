@@ -196,7 +196,7 @@ class _Links(FifoNetwork):
         self.servers = _servers(self.graph.classes, lambda: Server(self.env))
 
     def queue(self, row: int, place: int, link: int) -> Server | None:
-        return None if self.server[link] is None else self.servers[row, place]
+        return None if self.fatpipe[link] else self.servers[row, place]
 
     def processor(self, row: int) -> Server:
         return self.servers[row, WORK]

@@ -378,7 +378,7 @@ def _ways(model: MaxMin | Fifo, pairs: _Pairs, *, in_order: bool) -> _Ways:
 
 
 def _ways_of_many(topology: Topology, pairs: _Pairs, *, in_order: bool) -> _Ways:
-    """Return the same where routes are found for many pairs at once, one for each."""
+    """Return the same where routes are found for many pairs at once, one for each; no pair is a rank and itself."""
     paths = topology.paths(pairs.src, pairs.dst)
     hops = np.diff(paths.first)
     pair = np.repeat(np.arange(len(hops)), hops)
