@@ -161,11 +161,18 @@ class MoveGraph:
         moment, gate = self._moments_and_gates
         order = np.argsort(moment * (2 * self.nodes) + gate, kind="stable")
         first = np.concatenate([[0], np.cumsum(np.bincount(moment, minlength=2 * self.nodes))])
-        return Followers(first, gate[order]), np.bincount(gate, minlength=2 * self.nodes)
+        # Nobody has to copy what is in the narrowest numbers already.
+        waits, gates = np.bincount(gate, minlength=2 * self.nodes), gate[order]
+        if max(len(gate), 2 * self.nodes + 2) >= 1 << 31:
+            return Followers(first, gates), waits
+        return Followers(first.astype(np.int32), gates.astype(np.int32)), waits.astype(np.int32)
 
     @property
     def waits(self) -> NDArray[np.int64] | Ints:
-        """How many moments each gate waits for, shape (2 nodes,); gates are numbered as `Followers` says."""
+        """How many moments each gate waits for, shape (2 nodes,); gates are numbered as `Followers` says.
+
+        They may be bytes, with room for one more.
+        """
         return self._gating[1]
 
     @property

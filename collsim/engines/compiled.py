@@ -35,8 +35,8 @@ _TURNS = 1 << 20
 # What a move, or a packet, takes in the arrays here while it runs, timeline included.
 _BYTES_A_MOVE = 70
 _BYTES_A_PART = 100
-# What a message takes besides while it is under way, and again while more room is made.
-_BYTES_A_SLOT = 200
+# What a message takes besides while it is under way, and while more room is made; a flow on each hop some more.
+_BYTES_A_SLOT = 100
 _BYTES_A_SERVER = 100
 
 
@@ -54,6 +54,9 @@ def rank_ends(graph: MoveGraph, model: Model, progress: Progress | None = None) 
     return simulation.times.rank
 
 
+_NO_FLOATS, _NO_INTS = np.zeros(0), np.zeros(0, dtype=np.int32)
+
+
 class _Run:
     """One run: the arrays that all kernels have.
 
@@ -63,6 +66,8 @@ class _Run:
     kernel: ClassVar[Any]
     apart = False  # whether each end of a move has times of its own
     taken_out = False  # whether events are
+    bytes_a_slot = _BYTES_A_SLOT
+    owner = _NO_INTS  # the move of each part; empty if moves are not cut into parts
     starts_when_ready = False
     in_order = False  # whether one thing may bring about another at the same instant
     quick: bool | None = None  # whether anything may take no time; None: that is the same
@@ -77,6 +82,9 @@ class _Run:
         refuse_too_large(
             self.moves * _BYTES_A_MOVE, f"a simulation of {self.moves} moves", "use fewer ranks, or timeline=False"
         )
+        nodes = self.moves if graph.step is not None else graph.nodes
+        if 2 * nodes + 2 >= _MOST_NUMBERS:
+            raise InputError(f"{nodes} moves are more than engine 'compiled' can number; use fewer ranks")
         self.works = not _all_zero(graph.work)
         self.pair, self.pairs = _pairs(graph)
         self.prepare()
@@ -107,6 +115,22 @@ class _Run:
         """Return what messages cost."""
         raise NotImplementedError
 
+    def takes_no_time(self, least: float, longest: float) -> bool:
+        """Whether what takes at least so long may take no time by the clock, if a message takes at most so long alone.
+
+        To a time of a day, 1e-12 s more is the same number.
+        """
+        work = self.graph.work
+        if self.works:
+            least, longest = min(least, float(work[work > 0].min())), longest + float(work.max())
+        return least <= (_range(self.graph.release)[1] + self.moves * longest) * 2.0**-52
+
+    @property
+    def nbytes(self) -> tuple[float, float]:
+        """The least and the most bytes of a message; zeros if there is none."""
+        graph = self.graph
+        return _range(graph.nbytes if graph.transfer.all() else graph.nbytes[graph.transfer])
+
     def more(self) -> tuple[Any, ...]:
         """Return the model's own blocks."""
         return ()
@@ -122,7 +146,7 @@ class _Run:
             first, left = none, np.zeros(graph.ranks, dtype=np.int32)
             pile = 1
         else:
-            first, item = (column.astype(np.int32, copy=False) for column in _in_32_bits(graph.followers, graph.nodes))
+            first, item = (column.astype(np.int32, copy=False) for column in _in_32_bits(graph.followers))
             at = left = none
             pile = graph.nodes + 1
         time, gate = _releases(graph)
@@ -131,6 +155,7 @@ class _Run:
         same = moves > 0 and is_constant(graph.nbytes)
         return k.Graph(
             transfer=np.zeros(0, dtype=bool) if graph.transfer.all() else np.ascontiguousarray(graph.transfer),
+            owner=self.owner,
             pair=self.pair,
             src=self.pairs[:, 0].astype(np.int32),
             dst=self.pairs[:, 1].astype(np.int32),
@@ -227,7 +252,7 @@ class _Run:
         """Make room for as many slots again."""
         slots = 2 * len(self.slots.stage)
         refuse_too_large(
-            slots * _BYTES_A_SLOT, f"room for {slots} messages or packets under way at once", "use fewer ranks"
+            slots * self.bytes_a_slot, f"room for {slots} messages or packets under way at once", "use fewer ranks"
         )
         self.slots = k.larger_slots(self.slots, slots)
         self.q = k.larger_queue(self.q, self.servers + slots)
@@ -249,9 +274,13 @@ def _compiling(kernel: Any) -> Iterator[None]:
         note.cancel()
 
 
-def _in_32_bits(followers: Followers, nodes: int) -> Followers:
+# They have 32 bits.
+_MOST_NUMBERS = 1 << 31
+
+
+def _in_32_bits(followers: Followers) -> Followers:
     """Return what waits for what, if numbers of 32 bits are enough for it: there would be 8 GB of it otherwise."""
-    if max(len(followers.gates), 2 * nodes + 2) >= 1 << 31:
+    if len(followers.gates) >= _MOST_NUMBERS:
         raise InputError(
             f"{len(followers.gates)} dependencies are more than engine 'compiled' can number; use fewer ranks"
         )
@@ -260,6 +289,15 @@ def _in_32_bits(followers: Followers, nodes: int) -> Followers:
 
 def _alike(array: Array) -> bool:
     return bool((array == array.flat[0]).all()) if array.size else True
+
+
+def _range(array: Array) -> tuple[float, float]:
+    """Return the least and the largest of an array; zeros if it is empty."""
+    if array.size == 0:
+        return 0.0, 0.0
+    if is_constant(array):
+        return float(array.flat[0]), float(array.flat[0])
+    return float(array.min()), float(array.max())
 
 
 def _all_zero(array: Array) -> bool:
@@ -292,9 +330,6 @@ def _pairs(graph: MoveGraph) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     return number, np.stack(np.divmod(keys, ranks), axis=1)
 
 
-_NO_FLOATS, _NO_INTS = np.zeros(0), np.zeros(0, dtype=np.int32)
-
-
 class _Ports(_Run):
     """Alpha-beta: a send port, a receive port and a processor a rank."""
 
@@ -303,10 +338,10 @@ class _Ports(_Run):
     def prepare(self) -> None:
         self.alpha, self.beta = self.model.costs(self.pairs[:, 0], self.pairs[:, 1])
         self.servers = 3 * self.graph.ranks
-        transfer = self.graph.transfer
-        self.in_order = bool(
-            (self.alpha <= 0).any() or (self.beta <= 0).any() or (self.graph.nbytes[transfer] <= 0).any()
-        )
+        apart = self.pairs[:, 0] != self.pairs[:, 1]
+        alpha, beta, (least, most) = _range(self.alpha[apart]), _range(self.beta[apart]), self.nbytes
+        shortest = min(alpha[0], beta[0] * least) if apart.any() else math.inf
+        self.in_order = self.takes_no_time(shortest, alpha[1] + beta[1] * most)
 
     def costs(self) -> k.Costs:
         return k.Costs(_NO_INTS, self.alpha, self.beta, _NO_FLOATS, 0, int(self.in_order))
@@ -321,13 +356,17 @@ class _Hosts(_Run):
     def prepare(self) -> None:
         model = self.model
         self.latency, self.gap = model.costs(self.pairs[:, 0], self.pairs[:, 1])
-        if _alike(self.latency) and _alike(self.gap):  # the same for all pairs
-            self.latency, self.gap = self.latency[:1], self.gap[:1]
+        apart = self.pairs[:, 0] != self.pairs[:, 1]
+        latency, gap = self.latency[apart], self.gap[apart]
+        if _alike(latency) and _alike(gap):  # the same for all pairs; local work costs neither
+            self.latency, self.gap = (latency[:1], gap[:1]) if len(gap) else (np.zeros(1), np.zeros(1))
         self.figures = np.array([model.o, model.g, model.O, float(model.S)])
         self.servers = 3 * self.graph.ranks
-        self.quick = bool(model.o <= 0 or model.g <= 0)
+        most = _range(self.graph.nbytes)[1]
+        longest = 2 * (model.o + model.g + most * (model.O + gap.max(initial=0.0))) + latency.max(initial=0.0)
+        self.quick = self.takes_no_time(min(model.o, model.g), float(longest))
         # The sender of a message that is not eager is done at the very moment that its receiver begins.
-        self.in_order = bool(self.quick or self.graph.nbytes.max(initial=0) > model.S)
+        self.in_order = self.quick or most > model.S
 
     def costs(self) -> k.Costs:
         return k.Costs(_NO_INTS, self.latency, self.gap, self.figures, 0, int(self.in_order))
@@ -371,14 +410,15 @@ class _Links(_Run):
         amount = self.routes.amount
         begin = np.cumsum(amount) - amount
         if packet == math.inf and amount.max(initial=0) <= 1 and (not numbered or graph.transfer.all()):
-            self.parts = k.Parts(np.zeros(0, np.int64), _NO_INTS, _NO_FLOATS, _NO_INTS, _NO_INTS, 1)
+            self.parts = k.Parts(np.zeros(0, np.int64), _NO_FLOATS, _NO_INTS, _NO_INTS, 1)
             # Where every pair has one, routes have the numbers of pairs.
             self.part_route = self.pair if amount.all() else begin.astype(np.int32)[self.pair]
             return
-        several = np.where(graph.transfer, amount[self.pair], 0)
+        several = np.where(graph.transfer, amount[self.pair], 1)
         row = np.repeat(np.arange(self.moves), several)  # of each message on each of its routes
         number = np.arange(len(row)) - np.repeat(np.cumsum(several) - several, several) + begin[self.pair[row]]
-        nbytes = graph.nbytes[row] * self.routes.share[number]
+        number[~graph.transfer[row]] = len(self.routes.share)  # local work has no route, and no bytes
+        nbytes = graph.nbytes[row] * np.append(self.routes.share, 0.0)[number]
         packets = np.maximum(1, np.ceil(nbytes / packet))
         refuse_too_large(
             packets.sum() * _BYTES_A_PART, f"{packets.sum():.0f} packets", "choose larger ones with packet_bytes"
@@ -388,11 +428,10 @@ class _Links(_Run):
         last = np.cumsum(count) - 1
         with np.errstate(invalid="ignore"):  # nothing times an infinite packet
             size[last] = np.where(count > 1, nbytes - (count - 1) * packet, nbytes)
-        message = np.repeat(row, count).astype(np.int32)
-        of_message = np.bincount(message, minlength=self.moves)
+        self.owner = np.repeat(row, count).astype(np.int32)
+        of_message = np.bincount(self.owner, minlength=self.moves)
         self.parts = k.Parts(
             first=np.concatenate([[0], np.cumsum(of_message)]),
-            message=message,
             nbytes=size,
             left=of_message.astype(np.int32),
             own=_NO_INTS,
@@ -405,7 +444,7 @@ class _Links(_Run):
     @property
     def whole(self) -> bool:
         """Whether every message is one part on one route."""
-        return not len(self.parts.message)
+        return not len(self.owner)
 
 
 class _Flows(_Links):
@@ -433,6 +472,7 @@ class _Flows(_Links):
         )
         self.hops = max(1, int(np.diff(self.net.first).max(initial=1)))
         self.servers = self.graph.ranks
+        self.bytes_a_slot = 2 * (_BYTES_A_SLOT + 8 * self.hops)
         self.flows = k.new_flows(0, self.hops)
         self.channels = k.new_channels(len(topology.links))
 
@@ -441,6 +481,11 @@ class _Flows(_Links):
 
     def more(self) -> tuple[Any, ...]:
         if len(self.flows.left) < len(self.slots.stage):
+            if len(self.slots.stage) * self.hops >= _MOST_NUMBERS:
+                raise InputError(
+                    f"{len(self.slots.stage)} flows of {self.hops} hops are more than engine 'compiled' can number; "
+                    "use fewer ranks"
+                )
             self.flows = k.larger_flows(self.flows, len(self.slots.stage), self.hops)
         return self.parts, self.net, self.flows, self.channels
 
@@ -458,6 +503,7 @@ class _Packets(_Links):
         fatpipe = topology.fatpipe[link]
         passed = np.concatenate([[0], np.cumsum(fatpipe)])  # fatpipes before each hop of all routes
         on_route = passed[:-1] - np.repeat(passed[first[:-1]], np.diff(first))
+        self.in_order = self._in_order()
         owned = self.turns_on_fatpipes(len(topology.links), np.diff(passed[first]))
         self.net = k.Net(
             first=first,
@@ -468,20 +514,32 @@ class _Packets(_Links):
             cap=_NO_FLOATS,
         )
         self.servers = len(topology.links) + owned + self.graph.ranks
-        nbytes = self.graph.nbytes[self.graph.transfer] if self.whole else self.parts.nbytes
-        self.in_order = bool((nbytes <= 0).any())
+
+    def _in_order(self) -> bool:
+        topology, messages = self.model.topology, self.graph.transfer
+        if not messages.any():
+            return self.takes_no_time(math.inf, 0.0)
+        least, most = self.nbytes
+        if not self.whole:
+            least = float(self.parts.nbytes[messages[self.owner]].min())
+        hops = int(np.diff(self.routes.first).max())
+        longest = hops * float(most / topology.bandwidth.min() + topology.latency.max())
+        return self.takes_no_time(float(least / topology.bandwidth.max()), longest)
 
     def turns_on_fatpipes(self, links: int, fatpipes: NDArray[np.int64]) -> int:
         """Give a number to the servers, after those of links, at which packets of a message take turns on fatpipes.
 
+        Where anything may take no time one that is alone takes its turn, too, at the end of the instant.
         `fatpipes`: how many each route crosses. Returned is how many servers these are.
         """
-        if self.whole or not fatpipes.any():
+        if not fatpipes.any() or (self.whole and not self.in_order):
             return 0
-        message, route = self.parts.message, self.part_route
+        message = np.arange(self.moves) if self.whole else self.owner
+        route = self.part_route
         head = (np.diff(message, prepend=-1) != 0) | (np.diff(route, prepend=-1) != 0)
         which = np.cumsum(head) - 1  # of each packet, the message on a route that it is part of
-        needs = np.where(np.bincount(which) > 1, fatpipes[route[head]], 0)
+        takes_turns = (np.bincount(which) > 1) | self.in_order
+        needs = np.where(takes_turns, np.append(fatpipes, 0)[route[head]], 0)
         owned = int(needs.sum())
         refuse_too_large(
             owned * _BYTES_A_SERVER, f"packets that take turns on {owned} fatpipes", "choose larger ones, or fewer"

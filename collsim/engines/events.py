@@ -119,7 +119,7 @@ class Simulation:
             times.arrive[row] = env.now
         work = float(self.graph.work[row])
         if work > 0:
-            yield from self.network.processor(row).turn(row, work)
+            yield from self.network.processor(row).turn(self.network.number(row), work)
         if not self.graph.transfer[row]:
             times.start[row] = times.arrive[row] = env.now
         if work > 0:

@@ -43,19 +43,28 @@ class FifoNetwork(Network):
         self.latency = self.topology.latency.tolist()
         self.channel, self.fatpipe = self.topology.channel.tolist(), self.topology.fatpipe.tolist()
         self.queues: dict[int, Server] = {}  # of the channels that somebody has come to
-        self.first_order, packets, uncut = [], 0, 0
+        self.first_order, packets, uncut, works = [], 0, 0, 0
         for row in range(len(self.graph)):
-            self.first_order.append(packets)
+            self.first_order.append(packets + works)
             if self.graph.transfer[row]:
                 counts = [self._count(nbytes) for nbytes, _ in self._parts(row)]
                 packets += sum(counts)
                 uncut += len(counts)
+            else:
+                works += 1
         times = -(-(packets - uncut) // MOST_PACKETS)  # messages that are not cut can be no fewer
         if times > 1:
             raise InputError(
                 f"packets of {self.packet_bytes} bytes would be {packets} packets in all, more than {MOST_PACKETS}: "
                 f"choose larger ones, for example packet_bytes={self.packet_bytes * times}"
             )
+
+    def number(self, row: int) -> int:
+        """Return the number of the first packet of a message, which has left when its processor is asked for.
+
+        So rows and packets stand in one order; local work has a number among these, too.
+        """
+        return self.first_order[row]
 
     def _parts(self, row: int) -> list[tuple[float, tuple[int, ...]]]:
         """Return the bytes of a message on each of its routes, and the route."""

@@ -236,12 +236,7 @@ ADDRESSES = types.Array(types.int64, 1, "C")
 
 
 def kernel(function: Any) -> Any:
-    """Compile a kernel, and keep it on disk."""
-    return _njit(cache=True, error_model="numpy")(function)
-
-
-def kernel_of_arrays(function: Any) -> Any:
-    """Compile a function of arrays, and keep it on disk."""
+    """Compile a kernel, or a function of arrays, and keep it on disk."""
     return _njit(cache=True, error_model="numpy")(function)
 
 
@@ -536,6 +531,7 @@ class Graph(NamedTuple):
     """The moves, and what waits for what: ordered by step in short, anything else by lists of gates."""
 
     transfer: Flags  # bool (moves,); empty if all moves are messages
+    owner: Ints  # the move that each number in `Slots.what` is part of; empty if these are the moves
     pair: Ints  # of each move: its sender and receiver, in the next two
     src: Ints
     dst: Ints
@@ -578,12 +574,12 @@ times_at = _at(Times)
 class Costs(NamedTuple):
     """What messages cost."""
 
-    route: Ints  # of each message, or of each of its parts
-    fixed: Floats  # of each route: alpha, or LogGP's L
-    per_byte: Floats  # of each route: beta, or G
+    route: Ints  # max-min, fifo: of each message, or of each of its parts; elsewhere routes have the numbers of pairs
+    fixed: Floats  # of each pair of ranks: alpha, or LogGP's L
+    per_byte: Floats  # of each pair: beta, or G
     figures: Floats  # LogGP's o, g, O, S
     hops: int  # of the longest route
-    in_order: int  # 1 if anything may take no time
+    in_order: int  # 1 if anything may take no time, or so little that the clock does not show it
 
 
 costs_at = _at(Costs)
@@ -609,7 +605,9 @@ class Slots(NamedTuple):
     So what is known of it only meanwhile takes room only then; and there is so little of it that it stays in the cache.
     """
 
-    what: Pairs  # (slots, 2): number of the move, or of the part of a message, and of the route
+    # (slots, 2): number of the move (where messages come in parts that of its first one), or of the part of a message,
+    # and number of the route.
+    what: Pairs
     stage: Bytes  # max-min: FLYING or FLOWING
     hop: Ints  # fifo: how far it is on its route
     free: Ints  # slots that were given back
@@ -658,6 +656,13 @@ def give_back(slots: Slots, state: State, slot: int) -> None:
 def size_of(g: Graph, row: int) -> float:
     """Return the bytes of a message."""
     return g.nbytes[0] if g.same else g.nbytes[row]
+
+
+@inlined
+def row_of(g: Graph, slots: Slots, slot: int) -> int:
+    """Return the move that has a slot, or whose part has it."""
+    number = slots.what[slot, NUMBER]
+    return g.owner[number] if len(g.owner) else number
 
 
 @inlined
@@ -890,8 +895,8 @@ def queue_up(st: Stations, slots: Slots, server: int, slot: int, now: float, sec
 def decide(st: Stations, state: State, server: int, number: int, in_order: bool) -> None:
     """Have a server look for its next customer at the end of this instant.
 
-    In what order servers do so matters only where something takes no time, so that one brings about another at this
-    same instant: `in_order` is by the number of the customer.
+    In what order servers do so matters only where something takes no time (or so little that the clock does not show
+    it), so that one brings about another at this same instant: `in_order` is by the number of the customer.
     """
     key = (np.int64(number) << 32) | server
     tail = state.count[LINE_TAIL]
@@ -1052,7 +1057,7 @@ def _begin_work(times: Times, row: int, now: float) -> None:
 @inlined
 def _leave(g: Graph, state: State, slots: Slots, times: Times, slot: int, now: float) -> None:
     """Let what has a slot be finished."""
-    row = slots.what[slot, NUMBER]
+    row = row_of(g, slots, slot)
     give_back(slots, state, slot)
     _finish(g, state, times, row, now)
 
@@ -1070,7 +1075,7 @@ def _arrive(
     in_order: bool,
 ) -> None:
     """Hand a message that is there, or local work, to the processor of its rank."""
-    row = slots.what[slot, NUMBER]
+    row = row_of(g, slots, slot)
     if len(times.arrive) and is_transfer(g, row):
         times.arrive[row] = now
     work = g.work[row] if len(g.work) else 0.0
@@ -1221,13 +1226,15 @@ def alpha_beta(where: Array) -> int:
 
 
 class Parts(NamedTuple):
-    """What messages are cut into, on routes: empty arrays if every message is one part on one route."""
+    """What messages are cut into, on routes: empty arrays if every message is one part on one route.
 
-    first: Longs  # of each message
-    message: Ints
+    Local work counts as one part, so that it has a place in their order.
+    """
+
+    first: Longs  # of each move
     nbytes: Floats
     left: Ints  # parts of each message that are under way
-    own: Ints  # fifo: first server of each part that takes turns on fatpipes with others of its message, else -1
+    own: Ints  # fifo: first of the servers that each part has to itself, or to its message, on fatpipes, else -1
     most: int  # parts of one message
 
 
@@ -1255,7 +1262,7 @@ def fifo(where: Array) -> int:
     times, st, costs = times_at(where[4]), stations_at(where[5]), costs_at(where[6])
     parts, net = parts_at(where[7]), net_at(where[8])
     in_order = costs.in_order != 0
-    whole = len(parts.message) == 0
+    whole = len(g.owner) == 0
     servers = len(st.busy)
     processors = servers - len(times.rank)  # the servers before are links, and fatpipes that packets take turns on
     begin(g, state)
@@ -1274,7 +1281,7 @@ def fifo(where: Array) -> int:
                 if len(times.ready):
                     times.ready[row] = now
                 if not is_transfer(g, row):
-                    slot = take_slot(slots, state, row, 0)
+                    slot = take_slot(slots, state, row if whole else parts.first[row], 0)
                     _arrive(g, state, slots, times, st, processors, slot, now, in_order)
                     continue
                 first = row if whole else parts.first[row]
@@ -1290,7 +1297,7 @@ def fifo(where: Array) -> int:
                 slots.hop[slot] += 1
                 if net.first[route] + slots.hop[slot] < net.first[route + 1]:
                     _next_hop(g, q, state, slots, times, st, parts, net, slot, now, in_order)
-                elif _is_last(parts, slots, state, slot):
+                elif _is_last(g, parts, slots, state, slot):
                     _arrive(g, state, slots, times, st, processors, slot, now, in_order)
                 continue
             if event >= 0:
@@ -1317,7 +1324,7 @@ def fifo(where: Array) -> int:
                         break  # it may have put itself off
                     continue
                 if server >= processors:
-                    _work(g, q, times, server, slots.what[slot, NUMBER], now)
+                    _work(g, q, times, server, row_of(g, slots, slot), now)
                 else:
                     st.busy[server] = False
                     st.until[server] = _cross(g, q, slots, times, parts, net, servers, slot, now)
@@ -1335,15 +1342,15 @@ def fifo(where: Array) -> int:
 
 
 @inlined
-def _is_last(parts: Parts, slots: Slots, state: State, slot: int) -> bool:
+def _is_last(g: Graph, parts: Parts, slots: Slots, state: State, slot: int) -> bool:
     """Whether a part that has come is the last of its message, whose slot it then is; any other's is given back."""
-    if len(parts.message):
-        row = parts.message[slots.what[slot, NUMBER]]
+    if len(g.owner):
+        row = row_of(g, slots, slot)
         parts.left[row] -= 1
         if parts.left[row]:
             give_back(slots, state, slot)
             return False
-        slots.what[slot, NUMBER] = row
+        slots.what[slot, NUMBER] = parts.first[row]
     return True
 
 
@@ -1359,7 +1366,7 @@ def _cross(
     """Let a packet cross its next link, and return until when that is busy with it."""
     part, hop = slots.what[slot, NUMBER], slots.hop[slot]
     if hop == 0 and len(times.start):
-        row = parts.message[part] if len(parts.message) else part
+        row = row_of(g, slots, slot)
         if not times.start[row] <= now:
             times.start[row] = now
     link = net.link[net.first[slots.what[slot, ROUTE]] + hop]
@@ -1665,7 +1672,7 @@ def maxmin(where: Array) -> int:
     parts, net, hops = parts_at(where[7]), net_at(where[8]), costs.hops
     fl, ch = flows_at(where[9]), channels_at(where[10])
     in_order = costs.in_order != 0
-    whole = len(parts.message) == 0
+    whole = len(g.owner) == 0
     servers = len(st.busy)
     begin(g, state)
     now = state.now[0]
@@ -1692,7 +1699,7 @@ def maxmin(where: Array) -> int:
                         continue
                 else:
                     _end_flow(state, net, fl, ch, hops, slot, slots.what[slot, ROUTE])
-                if _is_last(parts, slots, state, slot):
+                if _is_last(g, parts, slots, state, slot):
                     _arrive(g, state, slots, times, st, 0, slot, now, in_order)
                 continue
             if event >= 0:
@@ -1706,7 +1713,7 @@ def maxmin(where: Array) -> int:
                     if len(times.ready):
                         times.ready[row] = now
                     if not is_transfer(g, row):
-                        slot = take_slot(slots, state, row, 0)
+                        slot = take_slot(slots, state, row if whole else parts.first[row], 0)
                         _arrive(g, state, slots, times, st, 0, slot, now, in_order)
                     else:
                         if len(times.start):
@@ -1728,7 +1735,7 @@ def maxmin(where: Array) -> int:
             if decision >= 0:
                 slot = serve(st, state, slots, decision, in_order)
                 if slot >= 0:
-                    _work(g, q, times, decision & 0xFFFFFFFF, slots.what[slot, NUMBER], now)
+                    _work(g, q, times, decision & 0xFFFFFFFF, row_of(g, slots, slot), now)
                 continue
             if state.count[TOUCHED] == 0:
                 break
@@ -1999,7 +2006,7 @@ def loggp(where: Array) -> int:
             return DONE
 
 
-@kernel_of_arrays
+@kernel
 def _chain_gates(src: Array, dst: Array, transfer: Array, step: Array, last: Array, head: Array, item: Array) -> None:
     for i in range(len(src)):
         row = len(src) - 1 - i
@@ -2018,7 +2025,7 @@ def chain_gates(ranks: int, src: Array, dst: Array, transfer: Array, step: Array
     return head, item
 
 
-@kernel_of_arrays
+@kernel
 def _number_pairs(src: Array, dst: Array, ranks: int, table: Array, number: Array, keys: Array) -> int:
     found = 0
     for row in range(len(src)):

@@ -69,6 +69,10 @@ class Network:
         processor: Processor = self.processors[self.graph.dst[row]]
         return processor
 
+    def number(self, row: int) -> int:
+        """Return the place of a move in the order of whatever comes at one instant."""
+        return row
+
     def carry(self, row: int) -> Generator[simpy.Event, Any, None]:
         """Wait until a message has arrived."""
         raise NotImplementedError
