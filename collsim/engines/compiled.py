@@ -403,7 +403,7 @@ class _Links(_Run):
     def cut(self, packet: float, *, numbered: bool) -> None:
         """Work out what each message is cut into: on each of its routes packets of at most so many bytes.
 
-        `numbered`: parts have numbers of their own also where there are moves that have none.
+        `numbered`: whether local work, where there is any, must have a place in the order of the parts.
         """
         graph, topology = self.graph, self.model.topology
         self.routes = _routes(topology, self.pairs)
