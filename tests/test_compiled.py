@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import signal
 import subprocess
@@ -104,6 +105,27 @@ def test_compiled_and_events_agree_on_what_the_clock_does_not_show(seed):
         LogGP(L=1e-12, o=1e-12, g=1e-12, G=0.0, S=int(rng.choice([0, 9]))),
     ):
         assert not differing(events.run(graph, model), compiled.run(graph, model)), model
+
+
+def test_only_flows_end_with_those_that_end_within_rounding_of_them():
+    # What has no bytes comes a last bit after the flow, and has its turn then.
+    after = math.nextafter(1.5, 2)
+    there = [cs.Link(0, 2, 1.0, after), cs.Link(1, 2, 4.0, 1.0)]
+    net = cs.Topology("near", 3, [*there, cs.Link(2, 0, 1.0, 0.0), cs.Link(2, 1, 1.0, 0.0)])
+    graph = MoveGraph(
+        ranks=3,
+        transfer=np.ones(2, dtype=bool),
+        src=np.array([0, 1], dtype=np.int32),
+        dst=np.array([2, 2], dtype=np.int32),
+        nbytes=np.array([0.0, 2.0]),
+        work=np.ones(2),
+        release=np.zeros((2, 2)),
+        dependencies=lambda: Waiting(0, np.zeros((0, 2), dtype=np.int64)),
+    )
+    for engine in (events, compiled):
+        times = engine.run(graph, MaxMin(net))
+        assert times.arrive.tolist() == [after, 1.5]
+        assert times.finish.tolist() == [3.5, 2.5]
 
 
 @settings(max_examples=min(CASES, 60))

@@ -258,8 +258,8 @@ POSTED, OWN_PART, MATCHED, TAKEN_IN = 1, 2, 4, 8
 
 # Places in State.count
 READY_HEAD, READY_TAIL, FINISHED, TURNS, DECISIONS, FREE_SLOTS, USED_SLOTS = range(7)
-RELEASES, MOMENTS, POSTS, TOUCHED, STARTED, LINE_HEAD, LINE_TAIL = range(7, 14)
-COUNTS = 14
+RELEASES, MOMENTS, POSTS, TOUCHED, STARTED, LINE_HEAD, LINE_TAIL, ENDED, ASIDE = range(7, 16)
+COUNTS = 16
 
 # Places in Queue.size
 HEAPED, LOOKED_AT, USED_LAST, NOT_EMPTY, LANES_USED, HOLE, OLDEST = range(7)
@@ -1664,6 +1664,23 @@ def _stop(slots: Slots, net: Net, fl: Flows, ch: Channels, slot: int, rate: floa
     return 1
 
 
+# Flows that end within rounding of one that ends now end with it; nothing else comes before its time.
+
+
+@njit
+def _put_aside(q: Queue, state: State, event: int) -> None:
+    q.link[event, NEXT] = state.count[ASIDE]
+    state.count[ASIDE] = event + 1
+
+
+@njit
+def _put_back(q: Queue, state: State) -> None:
+    while state.count[ASIDE]:
+        event = state.count[ASIDE] - 1
+        state.count[ASIDE] = q.link[event, NEXT]
+        _into_heap(q, event, q.time[event])
+
+
 @kernel
 def maxmin(where: Array) -> int:
     """Fluid flows with max-min fair shares (see `collsim.engines.maxmin`)."""
@@ -1685,10 +1702,14 @@ def maxmin(where: Array) -> int:
                 if turns < 0:
                     return -turns
             turns -= 1
-            event = due(q, now * _SAME_TIME)
+            event = due(q, now * _SAME_TIME if state.count[ENDED] else now)
+            flows = event >= servers and slots.stage[event - servers] == FLOWING
+            if event >= 0 and not flows and q.time[event] > now:
+                _put_aside(q, state, event)
+                continue
             if event >= servers:
                 slot = event - servers
-                if slots.stage[slot] == FLYING:
+                if not flows:
                     nbytes = _bytes(g, parts, slots.what[slot, NUMBER])
                     if nbytes > 0:
                         slots.stage[slot] = FLOWING
@@ -1698,6 +1719,7 @@ def maxmin(where: Array) -> int:
                             _set_rate(q, fl, servers, slot, net.cap[route], now)
                         continue
                 else:
+                    state.count[ENDED] = 1
                     _end_flow(state, net, fl, ch, hops, slot, slots.what[slot, ROUTE])
                 if _is_last(g, parts, slots, state, slot):
                     _arrive(g, state, slots, times, st, 0, slot, now, in_order)
@@ -1740,6 +1762,9 @@ def maxmin(where: Array) -> int:
             if state.count[TOUCHED] == 0:
                 break
             _share_all(q, state, slots, net, fl, ch, hops, servers, now)
+        state.count[ENDED] = 0
+        if state.count[ASIDE]:
+            _put_back(q, state)
         now = _advance(g, q, state)
         if now == INF:
             return DONE
