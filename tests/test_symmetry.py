@@ -548,3 +548,11 @@ def test_each_action_is_a_permutation_and_zero_stays():
             there = Phase.of(sides, actions, by=by, count=[[1]], op=Op.COPY).receivers(rank, 0, 0)
             assert sorted(there.tolist()) == rank.tolist()
             assert (there == rank).all() == (not any(by))
+
+
+@pytest.mark.parametrize("model", ["alpha-beta", "loggp", "maxmin", "fifo"])
+@pytest.mark.parametrize("algorithm", ["ring", "direct"])
+def test_a_latency_that_is_too_large_for_a_number_is_said_and_no_endless_run(algorithm, model):
+    schedule = cs.symmetric_schedule("all_reduce", algorithm, 300)
+    with pytest.raises(cs.InputError, match="too large for a number"):
+        cs.simulate(schedule, cs.star(300, "10GB/s", 1e308), "1MB", model=model)

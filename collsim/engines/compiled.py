@@ -85,7 +85,7 @@ class _Run:
         nodes = self.moves if graph.step is not None else graph.nodes
         if 2 * nodes + 2 >= _MOST_NUMBERS:
             raise InputError(f"{nodes} moves are more than engine 'compiled' can number; use fewer ranks")
-        self.works = not _all_zero(graph.work)
+        self.works, self.only_messages = not _all_zero(graph.work), bool(graph.transfer.all())
         self.pair, self.pairs = _pairs(graph)
         self.prepare()
         self.g, pile = self._graph()
@@ -129,7 +129,7 @@ class _Run:
     def nbytes(self) -> tuple[float, float]:
         """The least and the most bytes of a message; zeros if there is none."""
         graph = self.graph
-        return _range(graph.nbytes if graph.transfer.all() else graph.nbytes[graph.transfer])
+        return _range(graph.nbytes if self.only_messages else graph.nbytes[graph.transfer])
 
     def more(self) -> tuple[Any, ...]:
         """Return the model's own blocks."""
@@ -154,7 +154,7 @@ class _Run:
         few = len(waits) > 0 and int(waits.max()) < 256
         same = moves > 0 and is_constant(graph.nbytes)
         return k.Graph(
-            transfer=np.zeros(0, dtype=bool) if graph.transfer.all() else np.ascontiguousarray(graph.transfer),
+            transfer=np.zeros(0, dtype=bool) if self.only_messages else np.ascontiguousarray(graph.transfer),
             owner=self.owner,
             pair=self.pair,
             src=self.pairs[:, 0].astype(np.int32),
@@ -409,7 +409,7 @@ class _Links(_Run):
         self.routes = _routes(topology, self.pairs)
         amount = self.routes.amount
         begin = np.cumsum(amount) - amount
-        if packet == math.inf and amount.max(initial=0) <= 1 and (not numbered or graph.transfer.all()):
+        if packet == math.inf and amount.max(initial=0) <= 1 and (not numbered or self.only_messages):
             self.parts = k.Parts(np.zeros(0, np.int64), _NO_FLOATS, _NO_INTS, _NO_INTS, 1)
             # Where every pair has one, routes have the numbers of pairs.
             self.part_route = self.pair if amount.all() else begin.astype(np.int32)[self.pair]

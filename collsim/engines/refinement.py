@@ -385,26 +385,28 @@ def _ways_of_many(topology: Topology, pairs: _Pairs, *, in_order: bool) -> _Ways
     place = np.arange(len(pair)) - np.repeat(paths.first[:-1], hops)
     link = paths.link.astype(np.int64)
     if in_order:
-        kind = _together(topology.latency, topology.bandwidth, topology.fatpipe)[link]
+        kind = numbered([topology.latency, topology.bandwidth, topology.fatpipe], topology.latency.shape)[link]
         sign = hops.copy()
         if kind.any():
             for step in range(int(hops.max())):
                 longer = hops > step
-                sign[longer] = _together(sign[longer], kind[paths.first[:-1][longer] + step])
-            sign = _together(sign, hops)
+                here = kind[paths.first[:-1][longer] + step]
+                sign[longer] = numbered([sign[longer], here], here.shape)
+            sign = numbered([sign, hops], hops.shape)
     else:
         cap = np.where(topology.fatpipe, topology.bandwidth, np.inf)[link]
-        sign = _together(topology.path_latency(paths), np.minimum.reduceat(cap, paths.first[:-1]))
+        sign = numbered([topology.path_latency(paths), np.minimum.reduceat(cap, paths.first[:-1])], hops.shape)
     return _Ways(_in_order(sign.astype(np.uint64))[0], pair, np.zeros_like(pair), place, link)
 
 
-def _together(*columns: NDArray[Any]) -> Indices:
-    """Return one number for each combination of values."""
-    number = np.zeros(len(columns[0]), dtype=np.int64)
+def numbered(columns: Sequence[NDArray[Any]], shape: tuple[int, ...]) -> Indices:
+    """Return one number for each combination of values; equal ones for equal combinations."""
+    number = np.zeros(shape, dtype=np.int64)
     for column in columns:
-        if (column != column[0]).any():
-            kinds, which = np.unique(column, return_inverse=True)
-            number = np.unique(number * len(kinds) + which.ravel(), return_inverse=True)[1].ravel()
+        if column.size and (column != column.flat[0]).any():
+            values, place = np.unique(column, return_inverse=True)
+            number = number * len(values) + place.reshape(shape)
+            number = np.unique(number, return_inverse=True)[1].reshape(shape)
     return number
 
 

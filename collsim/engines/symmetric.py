@@ -13,7 +13,7 @@ decides, and the order would matter, this engine refuses the job; unless, under 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 from collsim.engines import choose_engine, quotient
 from collsim.engines.hosts import LONGER, Cards, Kind, serve, serve_one
 from collsim.engines.maxmin import weighted_shares
+from collsim.engines.refinement import numbered
 from collsim.engines.timeline import Timeline
 from collsim.graph import MoveGraph, Waiting
 from collsim.lattice import Leg, alone
@@ -217,7 +218,7 @@ def _step_by_step(
     found: list[tuple[Phase, list[int], Indices]] = []
     for phase in schedule.phases:
         columns = [phase.count, *(phase.by[..., digit] for digit in range(len(phase.sides)))]
-        found.append((phase, *_distinct(_numbered(columns, phase.count.shape))))
+        found.append((phase, *_distinct(numbered(columns, phase.count.shape))))
     needed = schedule.ranks * sum(len(first) * phase.hops for phase, first, _ in found)
     many_times = 2 if needed <= _FEW_MESSAGES else _MANY_TIMES
     if many_times * needed > schedule.messages or needed > _MOST_MESSAGES:
@@ -354,7 +355,7 @@ def _kinds(costs: Costs) -> tuple[list[int], Indices]:
     columns: list[Floats | Indices] = [costs.nbytes, costs.work, costs.latency, costs.gap]
     for leg in costs.legs:
         columns += [np.where(leg.links > 0, leg.channel, -1), leg.links, leg.times]
-    return _distinct(_numbered(columns, shape))
+    return _distinct(numbered(columns, shape))
 
 
 def _distinct(rows: Indices) -> tuple[list[int], Indices]:
@@ -367,18 +368,6 @@ def _distinct(rows: Indices) -> tuple[list[int], Indices]:
         return np.unique(which, return_index=True)[1].tolist(), which
     _, first, of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     return first.tolist(), of.ravel()
-
-
-def _numbered(columns: Sequence[Floats | Indices], shape: tuple[int, ...]) -> Indices:
-    """Return one number for each combination of values; equal ones for equal combinations."""
-    number = np.zeros(shape, dtype=np.int64)
-    for column in columns:
-        if column.size and (column != column.flat[0]).any():
-            values, place = np.unique(column, return_inverse=True)
-            number = number * len(values) + place.reshape(shape)
-            _, number = np.unique(number, return_inverse=True)
-            number = number.reshape(shape)
-    return number
 
 
 def _several_hops(model: Model, costs: Costs, step: int, steps: int) -> float:
@@ -399,7 +388,7 @@ def _flows(costs: Costs, step: int) -> float:
     columns: list[Floats | Indices] = [costs.nbytes[step], costs.work[step], costs.latency[step]]
     for leg in costs.legs:
         columns += [np.where(leg.links[step] > 0, leg.channel[step], -1), leg.links[step], leg.times[step]]
-    number = _numbered(columns, costs.nbytes[step].shape)
+    number = numbered(columns, costs.nbytes[step].shape)
     _, first, many = np.unique(number, return_index=True, return_counts=True)
     if len(first) > _MOST_FLOWS:
         raise Refused(f"{len(first)} different messages of each rank share the network, more than {_MOST_FLOWS}")
@@ -425,7 +414,7 @@ def _fluid(costs: Costs, step: int, first: Indices, many: Indices) -> Floats:
     begin = costs.latency[step][first]
     arrive = np.where(left > 0, math.inf, begin)
     now = 0.0
-    while np.isinf(arrive).any():
+    while np.isinf(arrive).any() and now < math.inf:  # what is beyond all numbers stays infinite
         active = np.flatnonzero(np.isinf(arrive) & (begin <= now)).tolist()
         coming = begin[np.isinf(arrive) & (begin > now)]
         following = float(coming.min()) if len(coming) else math.inf
@@ -647,7 +636,7 @@ class _LogGPClock:
             return [([Kind(*figures)], [0]) for figures in each], which
         found = []
         for step in steps:
-            number = _numbered([column[step] for column in columns], columns[0][step].shape)
+            number = numbered([column[step] for column in columns], columns[0][step].shape)
             _, first, of = np.unique(number, return_index=True, return_inverse=True)
             each = zip(*(column[step][first].tolist() for column in columns), strict=True)
             found.append(([Kind(*figures) for figures in each], of.tolist()))
